@@ -16,6 +16,8 @@ import { matchesFilter, type ChangeFilter, type ChangeFeedReader } from './chang
  *     exactly one of the two.
  * H4  A full queue is thrown away, and its subscriber goes back to reading pages from where it is, at its own speed. So
  *     a slow one costs no memory, delays nobody and misses nothing.
+ * H5  A subscriber whose queue is empty has been handed everything up to the hub's position. At that moment, and in the
+ *     same turn, it may go over to an audience that joined the hub before it did (`change-audience.ts`).
  */
 
 export interface ChangeHubOptions {
@@ -36,6 +38,12 @@ export interface Subscription {
   /** Only changes after this position; default: those from now on. Not beyond the feed's head. */
   readonly after?: number;
   readonly filter: ChangeFilter;
+  /** Told of the hub's position, once, when it has joined. */
+  readonly onJoined?: (position: number) => void;
+  /** Given: the pages end at the first moment at which there is nothing more, and this is told of the hub's position then. */
+  readonly onCurrent?: (position: number) => void;
+  /** True: it reads for others, who are counted by {@link ChangeHub.takeSeat}. */
+  readonly isAudience?: boolean;
 }
 
 /** Pages of changes. `return()` ends it at once, also while it waits for the next change. */
@@ -43,6 +51,7 @@ export type ChangePages = AsyncIterableIterator<readonly SegmentChange[], void, 
 
 interface Subscriber {
   readonly filter: ChangeFilter;
+  readonly isAudience: boolean;
   ended: boolean;
   queue: SegmentChange[];
   /** The hub's position when the queue was begun. */
@@ -64,13 +73,25 @@ export class ChangeHub {
   #woken = false;
   #closed = false;
   #overflows = 0;
+  #audiences = 0;
+  #seats = 0;
 
   constructor(options: ChangeHubOptions) {
     this.#options = { pollMs: 50, maxQueuedChanges: 1_000, maxPageChanges: 100, retryMs: 1_000, ...options };
   }
 
   get subscribers(): number {
-    return this.#subscribers.size;
+    return this.#subscribers.size - this.#audiences + this.#seats;
+  }
+
+  /** Counts one more subscriber, who is told by an audience. @returns what takes the seat back; safe to call twice */
+  takeSeat(): () => void {
+    this.#seats++;
+    let isTaken = true;
+    return () => {
+      if (isTaken) this.#seats--;
+      isTaken = false;
+    };
   }
 
   /** How often a queue was full, since the start. */
@@ -90,9 +111,18 @@ export class ChangeHub {
    * The changes after a position, in pages, for as long as they are asked for. Ends when the hub is closed; whoever reads
    * on later passes the position of the last change that they have dealt with.
    */
-  subscribe({ after, filter }: Subscription): ChangePages {
-    const subscriber: Subscriber = { filter, ended: false, queue: [], joinedAt: 0, overflowed: false, wake: null };
-    const pages = this.#run(subscriber, after);
+  subscribe(subscription: Subscription): ChangePages {
+    const { filter, isAudience = false } = subscription;
+    const subscriber: Subscriber = {
+      filter,
+      isAudience,
+      ended: false,
+      queue: [],
+      joinedAt: 0,
+      overflowed: false,
+      wake: null,
+    };
+    const pages = this.#run(subscriber, subscription);
     const end = async (): Promise<IteratorReturnResult<void>> => {
       // A generator that waits does not hear its return().
       subscriber.ended = true;
@@ -112,10 +142,11 @@ export class ChangeHub {
 
   async *#run(
     subscriber: Subscriber,
-    after: number | undefined,
+    { after, onJoined, onCurrent }: Subscription,
   ): AsyncGenerator<readonly SegmentChange[], void, undefined> {
     await this.#join(subscriber);
     try {
+      onJoined?.(subscriber.joinedAt);
       let position = after ?? subscriber.joinedAt;
       while (!this.#isOver(subscriber)) {
         for await (const page of this.#catchUp(subscriber, position)) {
@@ -130,6 +161,10 @@ export class ChangeHub {
             position = last.seq;
             yield page;
           } else if (subscriber.queue.length === 0) {
+            if (onCurrent !== undefined) {
+              onCurrent(Math.max(position, this.#position ?? 0));
+              return;
+            }
             await sleepUntilWoken(subscriber);
           }
         }
@@ -166,6 +201,7 @@ export class ChangeHub {
       await this.#starting;
     }
     this.#subscribers.add(subscriber);
+    if (subscriber.isAudience) this.#audiences++;
     this.#begin(subscriber);
     this.#polling ??= this.#poll().finally(() => {
       this.#polling = null;
@@ -187,7 +223,7 @@ export class ChangeHub {
   }
 
   #leave(subscriber: Subscriber): void {
-    this.#subscribers.delete(subscriber);
+    if (this.#subscribers.delete(subscriber) && subscriber.isAudience) this.#audiences--;
     if (this.#subscribers.size === 0) this.#wake();
   }
 

@@ -1,10 +1,10 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { GraphQLError, type ExecutionArgs } from 'graphql';
+import { GraphQLError, type ExecutionResult, type FormattedExecutionResult } from 'graphql';
 import type { Context, SubscribePayload } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer, type WebSocket } from 'ws';
-import type { Metrics } from '../platform/metrics.js';
+import type { CounterHandle, Metrics } from '../platform/metrics.js';
 import type { ApiServices } from './api-services.js';
 import { WeftError } from '../platform/errors.js';
 import { hasScope, type Principal } from './auth/api-key.model.js';
@@ -13,10 +13,12 @@ import type { DefinitionsWatch } from './definitions-watch.js';
 import { ApiContext } from './graphql/api-context.js';
 import type { Admission } from './graphql/admission.js';
 import { maskedError, type ErrorPresenter } from './graphql/present-error.js';
-import { readOperation } from './graphql/read-operation.js';
+import { readOperation, type Operation } from './graphql/read-operation.js';
+import { SharedChanges, type SharedSubscriber } from './graphql/shared-changes.js';
 import { bearerOf } from './auth/secret-of-request.js';
 import { GRAPHQL_LIMITS } from './graphql.routes.js';
 import { SocketGuard } from './socket-guard.js';
+import { ToldSocket } from './told-socket.js';
 
 export interface SocketLimits {
   /** Default 10,000. */
@@ -54,6 +56,17 @@ interface Extra extends Record<PropertyKey, unknown> {
   isInUse?: boolean;
 }
 
+/** As the library has it, and graphql-js. */
+interface Result {
+  readonly data?: ExecutionResult['data'] | undefined;
+  readonly errors?: ExecutionResult['errors'] | undefined;
+}
+
+/** What the library executes, and how it is told what it shares with others. */
+interface SocketOperation extends Operation {
+  readonly subscriber: Omit<SharedSubscriber, 'operation'>;
+}
+
 type SocketContext = Context<Record<string, unknown>, Extra>;
 
 /**
@@ -66,19 +79,31 @@ type SocketContext = Context<Record<string, unknown>, Extra>;
  */
 export function attachGraphqlSocket(server: Server, options: GraphqlSocketOptions): GraphqlSocket {
   const { maxSockets = 10_000, keepAliveMs = 12_000 } = options;
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: GRAPHQL_LIMITS.maxBodyBytes });
+  // Frames are written beside the library (`ToldSocket`), which needs whole and plain ones.
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: GRAPHQL_LIMITS.maxBodyBytes,
+    perMessageDeflate: false,
+  });
+  const shown = (result: Result): FormattedExecutionResult => presented(result, options.presenter);
+  const shared = new SharedChanges({ present: shown });
+  const behind = options.metrics.counter(
+    'subscribers_behind_total',
+    'Times that a WebSocket subscriber had too much unsent to be told with the others, and read on by itself.',
+  );
   const transport = useServer<Record<string, unknown>, Extra>(
     {
       onConnect: (context) => connect(context, options),
-      onSubscribe: (context, _id, payload) => subscribe(context, payload, options),
-      onNext: (_context, _id, _payload, _args, { errors, ...rest }) =>
-        errors === undefined
-          ? undefined
-          : { ...rest, errors: errors.map((error) => maskedError(error, options.presenter).toJSON()) },
+      onSubscribe: (context, id, payload) => subscribe(context, id, payload, options, behind),
+      subscribe: (operation) => {
+        const { subscriber, ...rest } = operation as SocketOperation;
+        return shared.subscribe({ ...subscriber, operation: rest });
+      },
+      onNext: (_context, _id, _payload, _args, result) => (result.errors === undefined ? undefined : shown(result)),
       onError: (_context, _id, _payload, errors) =>
         errors.map((error) => maskedError(error, options.presenter).toJSON()),
       isProd: true,
-    } as Parameters<typeof useServer<Record<string, unknown>, Extra>>[0],
+    },
     sockets,
     keepAliveMs,
   );
@@ -109,6 +134,12 @@ export function attachGraphqlSocket(server: Server, options: GraphqlSocketOption
       clearTimeout(patience);
     },
   };
+}
+
+function presented({ data, errors }: Result, presenter: ErrorPresenter): FormattedExecutionResult {
+  const shown = data === undefined ? {} : { data };
+  if (errors === undefined) return shown;
+  return { ...shown, errors: errors.map((error) => maskedError(error, presenter).toJSON()) };
 }
 
 function destroyed(this: Duplex): void {
@@ -178,9 +209,11 @@ function secretOf(params: Readonly<Record<string, unknown>>, { headers }: Incomi
 /** The key is looked at again for each operation: a socket may outlive it by days. */
 async function subscribe(
   { extra, subscriptions }: SocketContext,
+  id: string,
   payload: SubscribePayload,
   { admission, services, watch }: GraphqlSocketOptions,
-): Promise<ExecutionArgs | readonly GraphQLError[]> {
+  behind: CounterHandle,
+): Promise<SocketOperation | readonly GraphQLError[]> {
   const { secret, socket } = extra;
   const key = secret === undefined ? null : await services.credentials.verify(secret);
   if (key === null || secret === undefined) {
@@ -198,11 +231,16 @@ async function subscribe(
     return [new GraphQLError(refusal.message, { originalError: refusal })];
   }
   extra.isInUse = true;
+  const onKeyGone = (): void => {
+    socket.close(UNAUTHORIZED, 'Unauthorized');
+  };
   const isStillValid = async (): Promise<boolean> => {
     if ((await services.credentials.verify(secret)) !== null) return true;
-    socket.close(UNAUTHORIZED, 'Unauthorized');
+    onKeyGone();
     return false;
   };
   const read = readOperation(admission, payload, new ApiContext(services, watch, key, isStillValid));
-  return 'errors' in read ? read.errors : read;
+  if ('errors' in read) return read.errors;
+  const listener = new ToldSocket(socket, extra.request.socket, id, behind);
+  return { ...read, subscriber: { secret, listener, onKeyGone } };
 }

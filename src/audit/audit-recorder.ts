@@ -94,14 +94,20 @@ export class AuditRecorder {
    * Personal data was shown.
    * @param target of whom; null where that is not one profile
    * @param before what an alike access of the same request was gathered in
+   * @param accesses to how many at once
    */
-  seen(access: AuditAccess, target: string | null, before: GatheredAccess | null = null): GatheredAccess | null {
+  seen(
+    access: AuditAccess,
+    target: string | null,
+    before: GatheredAccess | null = null,
+    accesses = 1,
+  ): GatheredAccess | null {
     const gathered = before?.isOpen === true ? before : this.#gatheredFor(access);
     if (gathered === null) {
-      this.#lose(1);
+      this.#lose(accesses);
       return null;
     }
-    gathered.count += 1;
+    gathered.count += accesses;
     if (target !== null) gathered.targets.add(target);
     if (gathered.targets.size >= MAX_TARGETS) this.#close(gathered);
     return gathered;

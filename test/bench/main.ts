@@ -91,7 +91,7 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
   if (only.includes('subscribers')) {
     const databaseUrl = await world.createDatabase('subscribers');
     const host = await world.startServer({ databaseUrl, scores: false, worker: true, define: true });
-    yield await measureSubscribers(host, SUBSCRIBERS);
+    yield await measureSubscribers(host, { ...SUBSCRIBERS, profileTo });
     await host.server.stop();
   }
   if (only.includes('feast')) yield await measureFeatures(world, profileTo);

@@ -1,161 +1,129 @@
 import { readFile } from 'node:fs/promises';
-import { WebSocket } from 'ws';
-import { HttpCalls } from './http-calls.js';
+import { fileURLToPath } from 'node:url';
+import { ProgramCalls } from './program-calls.js';
 import { figure, percentile, type Figure, type Section } from './report.js';
-import type { Ready } from './server-process.js';
-import { ENTERED_SEGMENT } from './shop-workload.js';
-
-/** Plain frames: a client library for each of ten thousand would be what is measured. */
-const INIT = (apiKey: string): string => JSON.stringify({ type: 'connection_init', payload: { apiKey } });
-const SUBSCRIBE = JSON.stringify({
-  id: '1',
-  type: 'subscribe',
-  payload: {
-    query: `subscription { segmentChanges(segments: ["${ENTERED_SEGMENT.key}"]) { cursor kind profileId } }`,
-  },
-});
+import type { Ready, ServerProcess } from './server-process.js';
 
 export interface SubscriberOptions {
   readonly subscribers: number;
   readonly changes: number;
   readonly rounds: number;
+  /** Where a profile of the server is written; null: none is made. */
+  readonly profileTo: string | null;
 }
 
-const CONNECTING = 100;
-const SETTLE_MS = 2_000;
-const WAIT_MS = 30_000;
+export interface CrowdOptions extends Pick<Ready, 'url' | 'writeKey' | 'readKey'> {
+  readonly subscribers: number;
+}
+
+/** One change at all subscribers. */
+export interface Told {
+  /** From the 200 for its event to each of them, ms. */
+  readonly delaysMs: readonly number[];
+  /** Of the process that all of them are in, from the event to the last. */
+  readonly cpuMs: number;
+}
+
+/** What `crowd.program.ts` does. */
+export interface CrowdCalls {
+  open(): Promise<void>;
+  tell(): Promise<Told>;
+}
+
+const PROGRAM = fileURLToPath(new URL('./crowd.program.ts', import.meta.url));
 const SPACING_MS = 1_000;
+const US_PER_MS = 1_000;
 
 /** From an event that is acknowledged to the change that it causes, at each of very many subscribers. */
 export async function measureSubscribers(
-  host: Ready,
-  { subscribers, changes, rounds }: SubscriberOptions,
+  host: Ready & { readonly server: ServerProcess },
+  { subscribers, changes, rounds, profileTo }: SubscriberOptions,
 ): Promise<Section> {
-  const { pid: serverPid } = host;
+  const { pid: serverPid, server, url, writeKey, readKey } = host;
   const before = await residentMb(serverPid);
-  const crowd = new Crowd(host, subscribers);
+  const options: CrowdOptions = { url, writeKey, readKey, subscribers };
+  const crowd = new ProgramCalls<CrowdCalls>(PROGRAM, options, 'the crowd');
   try {
-    await crowd.open();
+    await crowd.ready;
+    await crowd.call('open');
     const opened = await residentMb(serverPid);
-    const p50: number[] = [];
-    const p99: number[] = [];
-    const last: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      const delays = await crowd.tell(changes);
-      p50.push(percentile(delays, 50));
-      p99.push(percentile(delays, 99));
-      last.push(Math.max(...crowd.slowest));
-    }
+    const rounded: Round[] = [];
+    for (let i = 0; i < rounds; i++) rounded.push(await measureRound(crowd, server, changes));
     const after = await residentMb(serverPid);
+    const of = (what: keyof Round): number[] => rounded.map((round) => round[what]);
+    const perTold = (what: keyof Round): number[] => of(what).map((ms) => (ms * US_PER_MS) / (changes * subscribers));
     const figures: Figure[] = [
-      figure('p50 from the 200', 'ms', p50),
-      figure('p99 from the 200', 'ms', p99, '≤ 250'),
-      figure('last of all from the 200', 'ms', last),
+      figure('p50 from the 200', 'ms', of('p50Ms')),
+      figure('p99 from the 200', 'ms', of('p99Ms'), '≤ 250'),
+      figure('last of all from the 200', 'ms', of('lastMs')),
+      figure('CPU of the server, a subscriber and change', 'µs', perTold('serverCpuMs')),
+      figure('CPU of the clients, a subscriber and change', 'µs', perTold('clientCpuMs')),
+      figure('the server’s thread held up, longest', 'ms', of('heldUpMs')),
       figure('memory of the server a subscriber', 'KB', [((opened - before) * 1_024) / subscribers]),
       figure('memory that the changes left behind', 'MB', [after - opened]),
     ];
+    const profile = profileTo === null ? null : await profiled(crowd, server, `${profileTo}/subscribers.cpuprofile`);
     return {
       title: `One change to ${subscribers.toLocaleString('en')} subscribers`,
       notes: [
         `${String(subscribers)} WebSocket connections with a subscription each, all told of each change;`,
-        `${String(changes)} changes a round, a second apart; the clients share the machine, and their work counts.`,
+        `${String(changes)} changes a round, a second apart; the clients are one other process on the machine.`,
       ],
       figures,
+      ...(profile === null ? {} : { profile }),
     };
   } finally {
-    crowd.close();
+    await crowd.stop();
   }
+}
+
+interface Round {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly lastMs: number;
+  readonly serverCpuMs: number;
+  readonly clientCpuMs: number;
+  readonly heldUpMs: number;
+}
+
+async function measureRound(crowd: ProgramCalls<CrowdCalls>, server: ServerProcess, changes: number): Promise<Round> {
+  const delays: number[] = [];
+  const last: number[] = [];
+  let serverCpuMs = 0;
+  let clientCpuMs = 0;
+  await server.call('loopPauses');
+  for (let i = 0; i < changes; i++) {
+    const before = await server.call('cpuMs');
+    const { delaysMs, cpuMs } = await crowd.call('tell');
+    serverCpuMs += (await server.call('cpuMs')) - before;
+    clientCpuMs += cpuMs;
+    for (const ms of delaysMs) delays.push(ms);
+    last.push(delaysMs.reduce((a, b) => Math.max(a, b), 0));
+    await new Promise((resolve) => setTimeout(resolve, SPACING_MS));
+  }
+  const { maxMs } = await server.call('loopPauses');
+  return {
+    p50Ms: percentile(delays, 50),
+    p99Ms: percentile(delays, 99),
+    lastMs: Math.max(...last),
+    serverCpuMs,
+    clientCpuMs,
+    heldUpMs: maxMs,
+  };
+}
+
+async function profiled(
+  crowd: ProgramCalls<CrowdCalls>,
+  server: ServerProcess,
+  file: string,
+): Promise<NonNullable<Section['profile']>> {
+  await server.call('startProfile');
+  for (let i = 0; i < 5; i++) await crowd.call('tell');
+  const { parts } = await server.call('stopProfile', file);
+  return parts;
 }
 
 async function residentMb(pid: number): Promise<number> {
   const status = await readFile(`/proc/${String(pid)}/status`, 'utf8').catch(() => '');
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) / 1_024;
-}
-
-class Crowd {
-  readonly #sockets: WebSocket[] = [];
-  readonly #http: HttpCalls;
-  /** Of the change that is under way. */
-  #arrivedMs: number[] = [];
-  #sent = 0;
-  #failure: string | null = null;
-  /** The last arrival of each change of the latest round, ms. */
-  slowest: number[] = [];
-
-  constructor(
-    private readonly host: Ready,
-    private readonly size: number,
-  ) {
-    this.#http = new HttpCalls(1, host.writeKey);
-  }
-
-  async open(): Promise<void> {
-    const url = `${this.host.url.replace(/^http/, 'ws')}/graphql`;
-    while (this.#sockets.length < this.size) {
-      const count = Math.min(CONNECTING, this.size - this.#sockets.length);
-      await Promise.all(Array.from({ length: count }, () => this.#connect(url)));
-    }
-    // A subscription does not say when it stands; a change that all hear of does.
-    for (;;) {
-      await pause(SETTLE_MS);
-      if ((await this.#tellOne(SETTLE_MS)).length === this.size) return;
-    }
-  }
-
-  /** Delays of all arrivals of so many changes, ms. */
-  async tell(changes: number): Promise<number[]> {
-    const delays: number[] = [];
-    this.slowest = [];
-    for (let i = 0; i < changes; i++) {
-      const arrived = await this.#tellOne(WAIT_MS);
-      if (arrived.length < this.size) throw new Error(`${String(arrived.length)} of ${String(this.size)} were told`);
-      for (const ms of arrived) delays.push(ms);
-      this.slowest.push(arrived.reduce((a, b) => Math.max(a, b), 0));
-      await pause(SPACING_MS);
-    }
-    return delays;
-  }
-
-  close(): void {
-    for (const socket of this.#sockets) socket.terminate();
-    this.#http.close();
-  }
-
-  async #tellOne(waitMs: number): Promise<number[]> {
-    const arrived: number[] = [];
-    this.#arrivedMs = arrived;
-    const anonymousId = `crowd-${String(this.#sent++)}`;
-    const call = { event: ENTERED_SEGMENT.event, anonymousId, messageId: anonymousId };
-    await this.#http.post(`${this.host.url}/v1/track`, Buffer.from(JSON.stringify(call)));
-    const answeredMs = performance.now();
-    while (arrived.length < this.size && performance.now() - answeredMs < waitMs) {
-      if (this.#failure !== null) throw new Error(this.#failure);
-      await pause(5);
-    }
-    return arrived.map((ms) => ms - answeredMs);
-  }
-
-  #connect(url: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const socket = new WebSocket(url, 'graphql-transport-ws');
-      this.#sockets.push(socket);
-      socket.on('error', reject);
-      socket.on('close', (code) => (this.#failure ??= `a subscriber was closed: ${String(code)}`));
-      socket.on('open', () => {
-        socket.send(INIT(this.host.readKey));
-      });
-      socket.on('message', (data: Buffer) => {
-        const text = data.toString('latin1');
-        if (text.includes('"next"')) this.#arrivedMs.push(performance.now());
-        else if (text.includes('connection_ack')) {
-          socket.send(SUBSCRIBE);
-          resolve();
-        } else if (text.includes('"error"') || text.includes('"complete"')) this.#failure = text;
-      });
-    });
-  }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

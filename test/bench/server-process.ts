@@ -1,8 +1,7 @@
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ProfileSummary } from './cpu-profiler.js';
 import type { LoopPauses } from './loop-watch.js';
+import { ProgramCalls } from './program-calls.js';
 
 export interface ServerOptions {
   readonly databaseUrl: string;
@@ -54,47 +53,12 @@ export interface ServerCalls {
   stopProfile(file: string | null): Promise<ProfileSummary>;
 }
 
-interface Answer {
-  readonly id: number;
-  readonly result?: unknown;
-  readonly error?: string;
-}
-
-interface Waiting {
-  readonly resolve: (result: unknown) => void;
-  readonly reject: (error: Error) => void;
-}
-
 const PROGRAM = fileURLToPath(new URL('./server.program.ts', import.meta.url));
-const STOP_TIMEOUT_MS = 20_000;
 
 /** A server in a process of its own. */
-export class ServerProcess {
-  readonly #waiting = new Map<number, Waiting>();
-  readonly #child: ChildProcess;
-  readonly #ready: Promise<Ready>;
-  #lastId = 0;
-  #hasExited = false;
-
+export class ServerProcess extends ProgramCalls<ServerCalls> {
   private constructor(options: ServerOptions) {
-    this.#child = fork(PROGRAM, [JSON.stringify(options)], {
-      // As bin/weft.js starts a server.
-      execArgv: ['--max-semi-space-size=64', '--import', 'tsx'],
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    this.#ready = this.#expect(0) as Promise<Ready>;
-    this.#child.on('message', ({ id, result, error }: Answer) => {
-      const waiting = this.#waiting.get(id);
-      this.#waiting.delete(id);
-      if (error === undefined) waiting?.resolve(result);
-      else waiting?.reject(new Error(error));
-    });
-    this.#child.on('exit', (code, signal) => {
-      this.#hasExited = true;
-      for (const { reject } of this.#waiting.values()) {
-        reject(new Error(`the server ended (${String(signal ?? code)})`));
-      }
-    });
+    super(PROGRAM, options, 'the server');
   }
 
   /** `onForked` is told of the process before it is ready, so that it can be stopped in any case. */
@@ -104,30 +68,6 @@ export class ServerProcess {
   ): Promise<Ready & { readonly server: ServerProcess }> {
     const server = new ServerProcess(options);
     onForked(server);
-    return { ...(await server.#ready), server };
-  }
-
-  call<Name extends keyof ServerCalls>(
-    name: Name,
-    ...args: Parameters<ServerCalls[Name]>
-  ): Promise<Awaited<ReturnType<ServerCalls[Name]>>> {
-    const id = ++this.#lastId;
-    this.#child.send({ id, name, args });
-    return this.#expect(id) as Promise<Awaited<ReturnType<ServerCalls[Name]>>>;
-  }
-
-  /** Safe to call twice. */
-  async stop(): Promise<void> {
-    if (this.#hasExited) return;
-    if (this.#child.connected) this.#child.disconnect();
-    const patience = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-    await once(this.#child, 'exit');
-    clearTimeout(patience);
-  }
-
-  #expect(id: number): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-    });
+    return { ...((await server.ready) as Ready), server };
   }
 }

@@ -25,16 +25,17 @@ export class AccessNote {
     this.#gathered = null;
   }
 
-  /** A profile was read for the request; nothing is noted where nothing of it is shown. */
+  /** A profile was read for the request, and is shown so many times; nothing is noted where nothing of it is shown. */
   read(
     audit: AuditRecorder,
     actorOf: () => { readonly actor: AuditActor; readonly outcome: string },
     id: string,
+    accesses: number,
   ): void {
     const selected = this.#selected;
     if (selected === null || selected.fields.length === 0) return;
     this.#access ??= { ...selected, ...actorOf() };
-    this.#gathered = audit.seen(this.#access, id, this.#gathered);
+    this.#gathered = audit.seen(this.#access, id, this.#gathered, accesses);
   }
 }
 

@@ -12,6 +12,7 @@ import { Reads } from './reads.js';
 export class ApiContext {
   // Not a `#` field: Apollo copies the context of a request.
   private requestReads: Reads | null = null;
+  private accesses = (): number => 1;
 
   constructor(
     readonly services: ApiServices,
@@ -49,8 +50,13 @@ export class ApiContext {
   freshReads(): Reads {
     const { watch, services } = this;
     return new Reads(services, watch.current, watch.swept, services.clock.now(), (id) => {
-      this.access.read(services.audit, () => this.who(), id);
+      this.access.read(services.audit, () => this.who(), id, this.accesses());
     });
+  }
+
+  /** What is read is shown to several at once: how many, when it is read. */
+  countAccessesAs(accesses: () => number): void {
+    this.accesses = accesses;
   }
 
   /** Personal data is shown that is not of one profile. */

@@ -13,6 +13,11 @@ export class ChangeView {
     readonly segment: StoredSegment,
   ) {}
 
+  /** Its position in the feed. */
+  get seq(): number {
+    return this.change.seq;
+  }
+
   get cursor(): string {
     return CHANGE_CURSOR.encode({ seq: this.change.seq });
   }
