@@ -50,8 +50,9 @@ const SUBSCRIBERS = { subscribers: 10_000, changes: 10, rounds: 3 };
 const LATENCY = {
   rounds: 3,
   steps: [
-    { perSecond: 50, seconds: 4, aim: '≤ 50' },
-    { perSecond: 500, seconds: 2 },
+    { perSecond: 50, seconds: 4, batch: 1, told: 1, aim: '≤ 50' },
+    { perSecond: 500, seconds: 2, batch: 1, told: 1 },
+    { perSecond: 2_000, seconds: 10, batch: 10, told: 1, aim: '≤ 50' },
   ],
 };
 
@@ -63,14 +64,12 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
     yield await measureIngest(world, { events, rounds: 2, scores: true, profileTo });
   }
   if (only.includes('beside')) yield await measureBeside(world, { events, rounds: 3 });
-  if (only.includes('reads') || only.includes('edge') || only.includes('latency')) {
+  if (only.includes('reads') || only.includes('edge')) {
     const databaseUrl = await world.createDatabase('reads');
     const server = { databaseUrl, scores: false };
     const local = await world.startServer({ ...server, worker: true, define: true });
-    if (only.includes('reads') || only.includes('edge')) {
-      await local.server.call('acceptKnown', PROFILES);
-      await local.server.call('applied');
-    }
+    await local.server.call('acceptKnown', PROFILES);
+    await local.server.call('applied');
     if (only.includes('edge')) {
       yield await measureEdge(local, { ...READS, scores: 'none', profileTo });
       yield await measureEdge(local, { ...READS, scores: 'new', profileTo });
@@ -79,7 +78,6 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
     if (only.includes('reads')) {
       yield await measureReads(local, { ...READS, onlineStore: 'in the server’s process', profileTo });
     }
-    if (only.includes('latency')) yield await measureLatency(local, LATENCY);
     await local.server.stop();
     const redisUrl = only.includes('reads') ? await world.startRedis() : null;
     if (redisUrl !== null) {
@@ -87,6 +85,12 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
       yield await measureReads(remote, { ...READS, rounds: 2, onlineStore: 'in Redis', profileTo: null });
       await remote.server.stop();
     }
+  }
+  if (only.includes('latency')) {
+    const databaseUrl = await world.createDatabase('latency');
+    const host = await world.startServer({ databaseUrl, scores: false, worker: true, define: true, many: true });
+    yield await measureLatency(host, { ...LATENCY, profileTo });
+    await host.server.stop();
   }
   if (only.includes('subscribers')) {
     const databaseUrl = await world.createDatabase('subscribers');

@@ -1,163 +1,118 @@
-import { createClient } from 'graphql-ws';
-import { WebSocket } from 'ws';
-import { HttpCalls } from './http-calls.js';
+import { fileURLToPath } from 'node:url';
+import { ProgramCalls } from './program-calls.js';
 import { figure, percentile, type Figure, type Section } from './report.js';
-import type { Ready } from './server-process.js';
-import { ENTERED_SEGMENT } from './shop-workload.js';
+import type { Ready, ServerProcess } from './server-process.js';
 
-const CHANGES = `subscription Changes($segment: String!) {
-  segmentChanges(segments: [$segment]) { cursor kind profile { identifiers { value } } }
-}`;
-const MAX_CONNECTIONS = 50;
-const WAIT_MS = 10_000;
-const WARM_UP = { perSecond: 100, seconds: 2 };
+export type LatencyClient = Pick<Ready, 'url' | 'writeKey' | 'readKey'>;
+
+export interface LatencyStep {
+  readonly perSecond: number;
+  readonly seconds: number;
+  /** Events of a request. */
+  readonly batch: number;
+  /** Of these, how many bring a new visitor into the segment that is listened to. */
+  readonly told: number;
+}
 
 export interface LatencyOptions {
   readonly rounds: number;
-  readonly steps: readonly { readonly perSecond: number; readonly seconds: number; readonly aim?: string }[];
+  readonly steps: readonly (LatencyStep & { readonly aim?: string })[];
+  /** Where a profile of the server is written, of a round that is not counted; null: none is made. */
+  readonly profileTo: string | null;
 }
 
-interface Change {
-  readonly segmentChanges: { readonly profile: { readonly identifiers: readonly { readonly value: string }[] } };
+/** Of each change that was listened to, ms. */
+export interface StepDelays {
+  /** From the 200 for its event. */
+  readonly ofAnswerMs: readonly number[];
+  /** From when its event was to be sent. */
+  readonly ofScheduleMs: readonly number[];
 }
+
+/** What `latency.program.ts` does. */
+export interface LatencyCalls {
+  open(): Promise<void>;
+  run(step: LatencyStep): Promise<StepDelays>;
+}
+
+const PROGRAM = fileURLToPath(new URL('./latency.program.ts', import.meta.url));
+const WARM_UP: LatencyStep = { perSecond: 100, seconds: 2, batch: 1, told: 1 };
+const US_PER_MS = 1_000;
 
 /** From an event that is acknowledged to the change that it causes, at a subscriber. */
-export async function measureLatency(host: Ready, { rounds, steps }: LatencyOptions): Promise<Section> {
-  const visits = await Visits.open(host);
+export async function measureLatency(
+  host: Ready & { readonly server: ServerProcess },
+  { rounds, steps, profileTo }: LatencyOptions,
+): Promise<Section> {
+  const { url, writeKey, readKey, server } = host;
+  const options: LatencyClient = { url, writeKey, readKey };
+  const client = new ProgramCalls<LatencyCalls>(PROGRAM, options, 'the client');
   try {
-    await visits.run(WARM_UP);
+    await client.ready;
+    await client.call('open');
+    await client.call('run', WARM_UP);
     const figures: Figure[] = [];
-    for (const step of steps) {
-      const p50: number[] = [];
-      const p99: number[] = [];
-      const p99OfRequest: number[] = [];
-      for (let round = 0; round < rounds; round++) {
-        const { ofAnswerMs, ofRequestMs } = await visits.run(step);
-        p50.push(percentile(ofAnswerMs, 50));
-        p99.push(percentile(ofAnswerMs, 99));
-        p99OfRequest.push(percentile(ofRequestMs, 99));
-      }
-      const at = `${String(step.perSecond)} events/s`;
-      figures.push(figure(`${at}: p50 from the 200`, 'ms', p50));
-      figures.push(figure(`${at}: p99 from the 200`, 'ms', p99, step.aim));
-      figures.push(figure(`${at}: p99 from the request`, 'ms', p99OfRequest));
-    }
+    for (const step of steps) figures.push(...(await measureStep(client, server, step, rounds)));
+    const busiest = steps.at(-1);
+    const profile =
+      profileTo === null || busiest === undefined
+        ? null
+        : await profiled(client, server, busiest, `${profileTo}/latency.cpuprofile`);
     return {
       title: 'From an accepted event to a subscriber',
       notes: [
-        'events one by one over HTTP, evenly spaced, each of a new visitor who enters a segment by it;',
-        'a subscriber over WebSocket, in the process that sends, who asks for the profile’s identifiers with each change.',
+        'events over HTTP by a schedule that waits for nobody, some of new visitors who enter a segment by it;',
+        'a subscriber over WebSocket asks for the profile’s identifiers with each change; 20 features and 20 segments;',
+        'sender and subscriber are one other process on the machine.',
       ],
       figures,
+      ...(profile === null ? {} : { profile }),
     };
   } finally {
-    await visits.close();
+    await client.stop();
   }
 }
 
-interface Visit {
-  readonly requestedMs: number;
-  answeredMs: number;
-  changedMs: number;
+async function measureStep(
+  client: ProgramCalls<LatencyCalls>,
+  server: ServerProcess,
+  { aim, ...step }: LatencyOptions['steps'][number],
+  rounds: number,
+): Promise<Figure[]> {
+  const p50: number[] = [];
+  const p99: number[] = [];
+  const p99OfSchedule: number[] = [];
+  const cpuUs: number[] = [];
+  const heldUp: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    await server.call('loopPauses');
+    const before = await server.call('cpuMs');
+    const { ofAnswerMs, ofScheduleMs } = await client.call('run', step);
+    cpuUs.push((((await server.call('cpuMs')) - before) * US_PER_MS) / (step.perSecond * step.seconds));
+    heldUp.push((await server.call('loopPauses')).maxMs);
+    p50.push(percentile(ofAnswerMs, 50));
+    p99.push(percentile(ofAnswerMs, 99));
+    p99OfSchedule.push(percentile(ofScheduleMs, 99));
+  }
+  const rate = `${step.perSecond.toLocaleString('en')} events/s`;
+  const at = step.batch === 1 ? rate : `${rate} in requests of ${String(step.batch)}`;
+  return [
+    figure(`${at}: p50 from the 200`, 'ms', p50),
+    figure(`… p99 from the 200`, 'ms', p99, aim),
+    figure(`… p99 from when it was to be sent`, 'ms', p99OfSchedule),
+    figure(`… CPU of the server an event`, 'µs', cpuUs),
+    figure(`… the server’s thread held up, longest`, 'ms', heldUp),
+  ];
 }
 
-/** Sends events and notes when the changes arrive. */
-class Visits {
-  readonly #visits = new Map<string, Visit>();
-  readonly #http: HttpCalls;
-  readonly #client: ReturnType<typeof createClient>;
-  #failure: unknown = null;
-  #sent = 0;
-
-  private constructor(private readonly host: Ready) {
-    this.#http = new HttpCalls(MAX_CONNECTIONS, host.writeKey);
-    this.#client = createClient({
-      url: `${host.url.replace(/^http/, 'ws')}/graphql`,
-      webSocketImpl: WebSocket,
-      connectionParams: { apiKey: host.readKey },
-      retryAttempts: 0,
-      lazy: false,
-      onNonLazyError: (error) => (this.#failure = error),
-    });
-    this.#client.subscribe<Change>(
-      { query: CHANGES, variables: { segment: ENTERED_SEGMENT.key } },
-      {
-        next: ({ data, errors }) => {
-          if (data == null) this.#failure = errors;
-          else this.#note(data);
-        },
-        error: (error) => (this.#failure = error),
-        complete: () => undefined,
-      },
-    );
-  }
-
-  /** Resolves when changes arrive. */
-  static async open(host: Ready): Promise<Visits> {
-    const visits = new Visits(host);
-    // A subscription does not say when it stands; the first change does.
-    while ([...visits.#visits.values()].every(({ changedMs }) => Number.isNaN(changedMs))) {
-      visits.#check();
-      await visits.#visit();
-      await pause(50);
-    }
-    return visits;
-  }
-
-  async run({ perSecond, seconds }: { readonly perSecond: number; readonly seconds: number }): Promise<{
-    readonly ofAnswerMs: readonly number[];
-    readonly ofRequestMs: readonly number[];
-  }> {
-    this.#visits.clear();
-    const startMs = performance.now();
-    const answers: Promise<void>[] = [];
-    for (let i = 0; i < perSecond * seconds; i++) {
-      const aheadMs = startMs + (i * 1_000) / perSecond - performance.now();
-      // A timer is a millisecond late on average; what is due by then is sent at once.
-      if (aheadMs > 0) await pause(aheadMs);
-      answers.push(this.#visit());
-    }
-    await Promise.all(answers);
-    const visits = [...this.#visits.values()];
-    const untilMs = performance.now() + WAIT_MS;
-    while (visits.some(({ changedMs }) => Number.isNaN(changedMs))) {
-      this.#check();
-      if (performance.now() > untilMs) throw new Error('changes did not arrive');
-      await pause(5);
-    }
-    return {
-      ofAnswerMs: visits.map(({ answeredMs, changedMs }) => changedMs - answeredMs),
-      ofRequestMs: visits.map(({ requestedMs, changedMs }) => changedMs - requestedMs),
-    };
-  }
-
-  async close(): Promise<void> {
-    await this.#client.dispose();
-    this.#http.close();
-  }
-
-  async #visit(): Promise<void> {
-    const anonymousId = `fresh-cookie-${String(this.#sent++)}`;
-    const call = { event: ENTERED_SEGMENT.event, anonymousId, messageId: `visit-${anonymousId}` };
-    const body = Buffer.from(JSON.stringify(call));
-    const visit: Visit = { requestedMs: performance.now(), answeredMs: NaN, changedMs: NaN };
-    this.#visits.set(anonymousId, visit);
-    await this.#http.post(`${this.host.url}/v1/track`, body);
-    visit.answeredMs = performance.now();
-  }
-
-  #note({ segmentChanges }: Change): void {
-    for (const { value } of segmentChanges.profile.identifiers) {
-      const visit = this.#visits.get(value);
-      if (visit !== undefined) visit.changedMs = performance.now();
-    }
-  }
-
-  #check(): void {
-    if (this.#failure !== null) throw new Error(`the subscription failed: ${JSON.stringify(this.#failure)}`);
-  }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+async function profiled(
+  client: ProgramCalls<LatencyCalls>,
+  server: ServerProcess,
+  step: LatencyStep,
+  file: string,
+): Promise<NonNullable<Section['profile']>> {
+  await server.call('startProfile');
+  await client.call('run', step);
+  const { parts } = await server.call('stopProfile', file);
+  return parts;
 }

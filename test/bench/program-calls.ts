@@ -30,10 +30,10 @@ export class ProgramCalls<Of extends object> {
     program: string,
     options: unknown,
     private readonly what: string,
+    { execArgv = ['--import', 'tsx'] }: { readonly execArgv?: readonly string[] } = {},
   ) {
     this.#child = fork(program, [JSON.stringify(options)], {
-      // As bin/weft.js starts a server.
-      execArgv: ['--max-semi-space-size=64', '--import', 'tsx'],
+      execArgv: [...execArgv],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.ready = this.#expect(0);

@@ -13,6 +13,8 @@ export interface ServerOptions {
   readonly define: boolean;
   /** Also the fifty features of a view of their own. */
   readonly wide?: boolean;
+  /** Twenty segments in place of nine. */
+  readonly many?: boolean;
   /** Whether a segment asks the model at each event. */
   readonly scores: boolean;
   /** What is done beside for events, which then have user agents, campaigns and names; left out: nothing, and they have not. */
@@ -58,7 +60,8 @@ const PROGRAM = fileURLToPath(new URL('./server.program.ts', import.meta.url));
 /** A server in a process of its own. */
 export class ServerProcess extends ProgramCalls<ServerCalls> {
   private constructor(options: ServerOptions) {
-    super(PROGRAM, options, 'the server');
+    // As bin/weft.js starts a server.
+    super(PROGRAM, options, 'the server', { execArgv: ['--max-semi-space-size=64', '--import', 'tsx'] });
   }
 
   /** `onForked` is told of the process before it is ready, so that it can be stopped in any case. */

@@ -22,6 +22,7 @@ import {
   FEATURES,
   knownVisitors,
   MODEL,
+  MORE_SEGMENTS,
   SCORED_SEGMENT,
   SEGMENTS,
   shopEvents,
@@ -44,6 +45,7 @@ async function define({ engine, models, db, isWorking }: App): Promise<void> {
   const { model } = await models.register(bytes, manifest);
   await models.promote(model.key, model.version);
   const conditions = { ...SEGMENTS, [ENTERED_SEGMENT.key]: ENTERED_SEGMENT.expression };
+  if (options.many === true) Object.assign(conditions, MORE_SEGMENTS);
   if (options.scores) conditions[SCORED_SEGMENT.key] = SCORED_SEGMENT.expression;
   for (const [key, expression] of Object.entries(conditions)) {
     await segments.upsert({ key, name: key, description: '', tags: [], edge: true, expression });

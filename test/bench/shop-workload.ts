@@ -195,6 +195,21 @@ export const SEGMENTS: Readonly<Record<string, string>> = {
   explorers: 'f.skus_7d >= 4 && f.search_7d >= 1',
 };
 
+/** With those above and {@link ENTERED_SEGMENT} they are twenty. */
+export const MORE_SEGMENTS: Readonly<Record<string, string>> = {
+  just_viewed: 'since("product_view") < "30m"',
+  searching: 'f.search_1h >= 2',
+  loyal: 'f.purchase_30d >= 3 && f.spend_30d > 100',
+  gone_quiet: 'since("product_view") >= "1d" && since("product_view") < "30d"',
+  bargain_hunters: 'f.avg_price_7d < 20 && f.product_view_7d >= 3',
+  premium: 'f.max_price > 90',
+  carts_today: 'f.add_to_cart_1h >= 1 && f.purchase_1h == 0',
+  paying: 'traits.plan != "free"',
+  readers: 'traits.newsletter == true',
+  returning: 'f.days_since_visit < 7 && f.product_view_30d >= 2',
+  second_purchase: 'f.purchase_7d >= 2',
+};
+
 export const MODEL = 'likely_buyer';
 /** Has the model asked at each event of a profile. */
 export const SCORED_SEGMENT = { key: 'likely_buyers', expression: `score("${MODEL}") >= 0.5` };
