@@ -5,6 +5,7 @@ import { nearestName } from '../platform/near-names.js';
 import { arity, at, type CallRule } from './call-arity.js';
 import { span, type CheckContext } from './check-context.js';
 import { anniversary, clockField, daysUntilAnniversary, timeBetween } from './check-clock.js';
+import { distance, near, withinBox } from './check-geo.js';
 import { funnel, sequence } from './check-sequence.js';
 import { constantText, durationOf, eventName, tiledWindowOf, valuePath, windowOf } from './constant-arguments.js';
 import { aggregateFeature, timesFeature, type InlineAggregate } from './inline-features.js';
@@ -69,6 +70,9 @@ const FOREIGN_FUNCTIONS: ReadonlyMap<string, string> = new Map([
   ),
   ...['dayofweek', 'day_of_week', 'getdayofweek'].map(
     (name) => [name, 'write weekday("Europe/Paris") in ["sat", "sun"]'] as const,
+  ),
+  ...['distance', 'haversine', 'within_km', 'geo_distance'].map(
+    (name) => [name, 'write near(traits.latitude, traits.longitude, 48.86, 2.35, 10), in km'] as const,
   ),
   ...['birthday', 'days_until'].map((name) => [name, 'write anniversary(traits.birth_date, "Europe/Paris")'] as const),
   ['step', 'a step stands in the list of sequence([…]) or funnel([…])'],
@@ -307,6 +311,9 @@ const CALLS: ReadonlyMap<string, CallRule> = new Map<string, CallRule>([
   ['since', since],
   ['sequence', sequence],
   ['funnel', funnel],
+  ['distance_km', distance],
+  ['near', near],
+  ['within_box', withinBox],
   ['hour', clockField('hour')],
   ['weekday', clockField('weekday')],
   ['day', clockField('day')],

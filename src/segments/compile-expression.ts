@@ -15,6 +15,7 @@ import {
   type Hold,
   type LeafScope,
 } from './compile-leaf.js';
+import { GEO_FUNCTIONS } from './geo.js';
 import {
   ABSENT,
   arithmetic,
@@ -121,6 +122,8 @@ function compile(node: Expression, scope: LeafScope, position: Position, cell: C
       return compileCountWithin(scope, node);
     case 'clock':
       return compileClock(node, value);
+    case 'geo':
+      return compileGeo(GEO_FUNCTIONS[node.name], node.args.map(value));
     case 'has':
       return unary(value(node.operand), (operand) => operand !== ABSENT);
     case 'not':
@@ -179,6 +182,19 @@ function binary(left: CompiledNode, right: CompiledNode, compute: BinaryFunction
   const a = left.evaluate;
   const b = right.evaluate;
   return { evaluate: (ctx, t) => compute(a(ctx, t), b(ctx, t)), hold: firstOf([left.hold, right.hold]) };
+}
+
+function compileGeo(compute: (degrees: readonly number[]) => Value, args: readonly CompiledNode[]): CompiledNode {
+  const evaluate: Evaluate = (ctx, t) => {
+    const degrees: number[] = [];
+    for (const arg of args) {
+      const value = arg.evaluate(ctx, t);
+      if (typeof value !== 'number') return ABSENT;
+      degrees.push(value);
+    }
+    return compute(degrees);
+  };
+  return { evaluate, hold: firstOf(args.map((arg) => arg.hold)) };
 }
 
 function compileList(items: readonly CompiledNode[]): CompiledNode {

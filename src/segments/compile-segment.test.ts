@@ -116,6 +116,30 @@ describe('definitions as marketers write them', () => {
     expect(world(source, {}).truth(NOW)).toBe(false);
   });
 
+  it.each([
+    ['near(traits.lat, traits.lon, 48.8566, 2.3522, 10)', true],
+    ['near(traits.lat, traits.lon, 51.5074, -0.1278, 300)', false],
+    ['distance_km(traits.lat, traits.lon, 51.5074, -0.1278) < 350', true],
+    ['350 > distance_km(51.5074, -0.1278, traits.lat, traits.lon)', true],
+    ['within_box(traits.lat, traits.lon, 47, 1, 49, 3)', true],
+    ['within_box(traits.lat, traits.lon, 47, 1, 48, 3)', false],
+    ['near(double(traits.text), traits.lon, 48.8566, 2.3522, 10)', true],
+    ['near(traits.text, traits.lon, 48.8566, 2.3522, 10) || true', true],
+    ['!near(traits.text, traits.lon, 48.8566, 2.3522, 10)', false],
+    ['!within_box(traits.lat, traits.none, 47, 1, 48, 3)', false],
+    ['!near(traits.lat, traits.far, 48.8566, 2.3522, 10)', false],
+    ['traits.shops.exists(shop, near(shop.lat, shop.lon, traits.lat, traits.lon, 5))', true],
+  ])('places: %s', (source, truth) => {
+    const shops = [
+      { lat: 0, lon: 0 },
+      { lat: 48.88, lon: 2.34 },
+    ];
+    const traits = { lat: 48.86, lon: 2.35, text: '48.86', far: 190, shops };
+    const w = world(source, { traits });
+    expect(w.truth(NOW)).toBe(truth);
+    expect(w.flip(NOW)).toBe(Infinity);
+  });
+
   it('lapsed big spender: more than 90 days, so one millisecond later', () => {
     const source = 'f.spend_lifetime > 1000 && since("order_completed") > "90d"';
     const events = [did('order_completed', NOW)];

@@ -115,6 +115,26 @@ describe('the hint of a condition that is not valid', () => {
     ],
     ['birthday(traits.born)', '1:1', 'write anniversary(traits.birth_date, "Europe/Paris")'],
     ['traits.zones.exists(z, hour(z) > 9)', '1:24', 'ask it of a trait or a feature by itself'],
+    // Places.
+    [
+      'near(traits.lat, traits.lon, 2.35, 48.86) ',
+      '1:1',
+      'write near(traits.latitude, traits.longitude, 48.86, 2.35, 10)',
+    ],
+    ['near(traits.lat, traits.lon, 148.86, 2.35, 5)', '1:30', 'the latitude comes first, as 48.86, 2.35 for Paris'],
+    ['near(traits.lat, traits.lon, 48.86, -200, 5)', '1:37', 'west of Greenwich is negative'],
+    [
+      'near(traits.lat, traits.lon, 48.86, 2.35, 0)',
+      '1:43',
+      'write near(traits.latitude, traits.longitude, 48.86, 2.35, 10)',
+    ],
+    ['distance_km(f.network, 2, 48.86, 2.35) < 5', '1:15', 'turn text into a number with double(…)'],
+    [
+      'within_box(1, 2, 55.1, 5.9, 47.2, 15.1)',
+      '1:18',
+      'the order is south, west, north, east; over the 180th meridian west is more than east',
+    ],
+    ['haversine(1, 2, 3, 4) < 5', '1:1', 'write near(traits.latitude, traits.longitude, 48.86, 2.35, 10), in km'],
     // Types.
     ['f.orders_30d == "5"', '1:17', 'write 5 without quotes'],
     ['f.orders_30d == "many"', '1:17', 'compare it with a number, without quotes'],

@@ -23,6 +23,7 @@ export type Expression =
   | AgeExpression
   | CountWithinExpression
   | ClockExpression
+  | GeoExpression
   | AgeCompareExpression
   | HasExpression
   | NotExpression
@@ -135,6 +136,12 @@ export interface ClockExpression extends Spanned<'clock'> {
   /** Of an anniversary: text that begins with a date, or ms. */
   readonly date: Expression | null;
 }
+/** Latitudes and longitudes in degrees, those of the profile first; of a box south, west, north and east. */
+export interface GeoExpression extends Spanned<'geo'> {
+  /** A distance in km, or whether a place is in a box. */
+  readonly name: 'distance_km' | 'within_box';
+  readonly args: readonly Expression[];
+}
 /** True where the operand has a value. */
 export interface HasExpression extends Spanned<'has', 'bool'> {
   readonly operand: Expression;
@@ -229,6 +236,7 @@ export function childrenOf(node: Expression): readonly Expression[] {
     case 'clock':
       return node.date === null ? [node.zone] : [node.date, node.zone];
     case 'call':
+    case 'geo':
       return node.args;
     case 'regex':
       return [node.text];
