@@ -8,6 +8,7 @@ import { warningText } from '../platform/warning.js';
 import type { SegmentRequirements } from './parse-segment.js';
 import { missingSegment, type SegmentCommandDeps, type SegmentCommandServices } from './segment-command-services.js';
 import { segmentHistoryCommand } from './segment-history.command.js';
+import { addTemplateCommands } from './segment-template.command.js';
 import type { SegmentRule } from './segment-rule.model.js';
 import { MAX_SEGMENT_VERSION, type SegmentVersion } from './segment-version.reader.js';
 import type { ShadowSizes, StoredSegment } from './segment.reader.js';
@@ -30,6 +31,8 @@ Segments are written in files and applied by weft apply.
 
 Examples:
   weft segment check 'f.orders_365d >= 5 && performed("order_completed", "60d")'
+  weft segment templates cart_abandoned
+  weft segment new --template cart_abandoned --set after=10m > cart.yaml
   weft segment list
   weft segment show cart_abandoned --json
   weft segment history cart_abandoned --by hour --last 24
@@ -40,7 +43,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed (no such segment, still referred to), 2 wrong use, or a condition that is not valid.`;
 
-/** `weft segment check|list|show|history|versions|restore|shadow|activate|archive`. */
+/** `weft segment check|templates|new|list|show|history|versions|restore|shadow|activate|archive`. */
 export function segmentCommand(deps: SegmentCommandDeps): Command {
   const command = new Command('segment').description('look at segments, and put them in and out of service');
   command.addHelpText('after', HELP);
@@ -60,6 +63,7 @@ export function segmentCommand(deps: SegmentCommandDeps): Command {
     .description('one segment with its condition')
     .option('--json', 'as JSON')
     .action((key: string, options: Options) => runCommand(deps, () => show(deps, key, options)));
+  addTemplateCommands(command, deps);
   command.addCommand(segmentHistoryCommand(deps));
   command
     .command('versions <key>')

@@ -63,6 +63,8 @@ const LITERALS = {
   'Query.segment.key': '"keen"',
   'Query.modelPromotionPreview.key': '"iris"',
   'Query.segmentPreview.segment': '{ key: "keen" }',
+  'Query.segmentFromTemplate.template': '"active"',
+  'Query.segmentFromTemplate.values': '[]',
   'Query.group.id': '"acme"',
   'Query.historicalFeatures.rows': '[{ namespace: "user_id", value: "ann", time: "2026-01-31T12:00:00Z" }]',
   'Query.onlineFeatures.entities': '[{ namespace: "user_id", value: "ann" }]',

@@ -10,6 +10,7 @@ import { RootSecret } from '../../src/platform/installation-secret.js';
 import { modelCommand } from '../../src/scoring/model.command.js';
 import { ModelReader } from '../../src/scoring/model.reader.js';
 import { ModelService } from '../../src/scoring/model.service.js';
+import { parseSegments } from '../../src/segments/parse-segments.js';
 import { segmentServices } from '../../src/segments/segment-command-services.js';
 import { segmentCommand } from '../../src/segments/segment.command.js';
 import { SourceEntity } from '../../src/sources/source.entity.js';
@@ -110,6 +111,30 @@ describe('weft segment', () => {
     expect(shown.stdout).toContain('\n\n  performed("order")\n');
     const archived = await weftSegment('archive', 'buyers', '--json');
     expect(JSON.parse(archived.stdout)).toMatchObject({ key: 'buyers', stage: 'archived', activeVersion: null });
+  });
+
+  it('makes segments from templates, and says what these need that is not there', async () => {
+    await world.accept([aTrack('purchase', { user_id: 'u1' }), aTrack('basket', { user_id: 'u1' })]);
+    await world.drain();
+    const templates = JSON.parse((await weftSegment('templates', '--json')).stdout) as {
+      readonly key: string;
+      readonly missing: readonly { readonly message: string }[];
+    }[];
+    const missing = new Map(templates.map((each) => [each.key, each.missing.map(({ message }) => message)]));
+    expect([missing.get('repeat_buyers'), missing.get('holdout')]).toEqual([[], []]);
+    expect(missing.get('active')).toEqual(['no event is named "product_view" so far']);
+    expect(missing.get('top_by_score')).toEqual(['unknown model "purchase_intent"']);
+    expect(missing.get('newsletter_engaged')).toEqual(['unknown purpose "newsletter"']);
+    const made = await weftSegment('new', '--template', 'cart_abandoned', '--set', 'cart=basket', '--key', 'left');
+    expect([made.code, made.stderr]).toEqual([0, '']);
+    const [segment] = parseSegments(made.stdout, 'made.yaml');
+    const expression = `since("basket") >= "5m" && since("basket") < "1d"
+  && (!performed("purchase") || last("purchase") < last("basket"))`;
+    expect(segment).toMatchObject({ key: 'left', name: 'Cart abandoned', expression, tags: ['cart', 'real-time'] });
+    const wrong = await weftSegment('new', '--template', 'cart_abandoned', '--set', 'after');
+    expect(wrong).toMatchObject({ code: 2, stdout: '' });
+    expect(wrong.stderr).toContain('"after" sets nothing');
+    expect(wrong.stderr).toContain('write name=value, as --set after=10m');
   });
 
   it('shows what was said, when and by whom, and brings it back', async () => {

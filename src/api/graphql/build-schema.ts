@@ -43,6 +43,7 @@ import { SegmentHistoryResolver } from './segment-history.resolver.js';
 import { PromotionPreviewResolver } from './promotion-preview.resolver.js';
 import { SegmentPreviewResolver } from './segment-preview.resolver.js';
 import { SegmentShadowResolver } from './segment-shadow.resolver.js';
+import { SegmentTemplateResolver } from './segment-template.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
 import { SourceRetentionResolver } from './source-retention.resolver.js';
@@ -84,6 +85,7 @@ export function buildApiSchema(): GraphQLSchema {
       SourceResolver,
       SegmentHistoryResolver,
       SegmentShadowResolver,
+      SegmentTemplateResolver,
       SourceActivityResolver,
       SourceRetentionResolver,
       PlanResolver,
