@@ -31,6 +31,8 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'identity rules history',
   'identity rules show',
   'keys list',
+  'list ls',
+  'list show',
   'load list',
   'materialize',
   'model list',

@@ -23,6 +23,7 @@ import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
 import type { Database } from './platform/postgres.js';
 import type { PurposePlan } from './profiles/purpose.model.js';
+import { ListReader } from './profiles/list.reader.js';
 import { PurposeReader } from './profiles/purpose.reader.js';
 import { undeclaredPersonal, undeclaredPersonalText } from './profiles/personal-name.model.js';
 import { isSealed, type TraitDefinition, type TraitPlan } from './profiles/trait-definition.model.js';
@@ -95,6 +96,7 @@ export class DefinitionApplier {
       standingFeatures: typesOf([...after, ...featuresOf(standing)]),
       ...(await modelNames(this.#db, after)),
       purposes,
+      lists: await new ListReader(this.#db).keys(),
       sealedTraits: sealed.unread,
       known: await knownToSegments(this.#db),
       prune: prune && defined.segments !== null,

@@ -15,6 +15,7 @@ import { NO_SECRET, type InstallationSecret } from './platform/installation-secr
 import { lockDefinitions, touchDefinitions } from './platform/installation.js';
 import type { Database, Queryable, Transaction } from './platform/postgres.js';
 import { ProfileSearchStore } from './profiles/profile-search.store.js';
+import { ListReader } from './profiles/list.reader.js';
 import { PurposeReader } from './profiles/purpose.reader.js';
 import { PurposeService } from './profiles/purpose.service.js';
 import { TraitDefinitionReader } from './profiles/trait-definition.reader.js';
@@ -72,6 +73,7 @@ export function createDefinitionServices(
     features: async (tx) => new Map(withoutRequests(await definedFeatures(tx)).map(({ name, type }) => [name, type])),
     models: async (tx) => modelNames(tx, await definedFeatures(tx)),
     purposes: purposeKeys,
+    lists: (tx) => new ListReader(tx).keys(),
     sealedTraits,
     known: knownToSegments,
     changed,

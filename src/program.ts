@@ -74,6 +74,7 @@ import { webhooksCommand, type WebhooksCommandServices } from './sources/webhook
 import { VERSION } from './version.js';
 import { createIdentityCommand } from './create-identity-command.js';
 import { createModelCommand } from './create-model-command.js';
+import { createListCommand } from './create-list-command.js';
 import { createSegmentCommand } from './create-segment-command.js';
 import { createScheduleCommand } from './create-schedule-command.js';
 
@@ -108,7 +109,7 @@ export function createProgram(deps: ProgramDeps): Command {
 /** The commands that look at features, segments and models. */
 function catalogCommands(
   io: CommandIo & { stderr: NodeJS.WriteStream },
-  { idle, looking }: CommandSessions,
+  { idle, looking, working }: CommandSessions,
   { signal, audit }: { readonly signal: AbortSignal; readonly audit: CommandAudit },
 ): Command[] {
   return [
@@ -121,6 +122,7 @@ function catalogCommands(
     createSegmentCommand(io, looking, signal, (id) => {
       audit.concerns(id);
     }),
+    createListCommand(io, { looking, working }, signal),
     createModelCommand(io, { idle, looking }, signal),
   ];
 }

@@ -39,6 +39,7 @@ import type { Database } from '../platform/postgres.js';
 import type { PlanService } from '../plans/plan.service.js';
 import type { ErasureService } from '../privacy/erasure.service.js';
 import type { ProfileExports } from '../privacy/profile-export.model.js';
+import type { ListService } from '../profiles/list.service.js';
 import type { ConsentService } from '../profiles/consent.service.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { TraitDefinitionService } from '../profiles/trait-definition.service.js';
@@ -148,6 +149,7 @@ export interface ApiServices extends WiredServices {
   readonly namespaces: NamespaceReader;
   readonly traitDeletion: TraitDeletionService;
   readonly consents: ConsentService;
+  readonly lists: ListService;
   readonly entityRecords: EntityRecordService;
   readonly damagedItems: Pick<DamagedItemService, 'refold'>;
   readonly vocabulary: Pick<VocabularyReader, 'entries'>;

@@ -44,6 +44,7 @@ import { trackingRoutes } from './tracking.routes.js';
 import { trainingSetRoutes } from './training-set.routes.js';
 import { webhookRoutes } from './webhook.routes.js';
 import { answerUnknownRoutes } from './unknown-route.js';
+import { ListService } from '../profiles/list.service.js';
 import { ConsentService } from '../profiles/consent.service.js';
 import { TraitDeletionService } from '../profiles/trait-deletion.service.js';
 
@@ -114,6 +115,17 @@ function featureServices({
   };
 }
 
+/** What is said of people by events that Weft itself writes. */
+function personServices({
+  services: wired,
+}: ApiServerDependencies): Pick<ApiServices, 'traitDeletion' | 'consents' | 'lists'> {
+  return {
+    traitDeletion: new TraitDeletionService(wired),
+    consents: new ConsentService(wired),
+    lists: new ListService({ ...wired, uses: (tx) => wired.segments.listUses(tx) }),
+  };
+}
+
 /**
  * The HTTP server with everything on it: `/` (what this is), `/v1` (tracking), `/graphql` (HTTP and WebSocket),
  * `/graphql/stream`, `/get-online-features` and others of Feast's, `/exports/profiles`, `/label-files`, `/training-sets`, `/models`, `/v2` (Open Inference Protocol), `/healthz`, `/readyz`, `/metrics`. It does not listen yet. Close it before the change hub: clients that are cut off come back, those
@@ -142,8 +154,7 @@ export async function createApiServer(deps: ApiServerDependencies): Promise<Fast
     ...wired,
     ...edgeServices(deps, schema, watch),
     namespaces,
-    traitDeletion: new TraitDeletionService(wired),
-    consents: new ConsentService(wired),
+    ...personServices(deps),
     ...featureServices(deps),
   };
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS, drainMs = DRAIN_MS } = deps;

@@ -130,8 +130,10 @@ export class TraitDefinitionService {
     await this.#db.transaction(async (tx) => {
       await lockDefinitions(tx);
       const deleted = await new TraitDefinitionReader(tx).deletions();
-      if (!deleted.has(name) && deleted.size >= TRAIT_LIMITS.maxDeletions) {
-        throw new WeftError('CONFLICT', `${String(deleted.size)} traits are deleted already`, {
+      // Lists that were removed have a bound of their own.
+      const count = [...deleted.keys()].filter((each) => !isReservedTrait(each)).length;
+      if (!deleted.has(name) && count >= TRAIT_LIMITS.maxDeletions) {
+        throw new WeftError('CONFLICT', `${String(count)} traits are deleted already`, {
           where: 'name',
           hint: 'have those who send the others stop sending them',
         });

@@ -1,11 +1,9 @@
 import type { EventAcceptor, EventSource } from '../events/accept.model.js';
 import { isReservedTrait, type RawIdentifier } from '../events/event.model.js';
 import { WeftError } from '../platform/errors.js';
+import { OWN_SOURCE } from './own-source.model.js';
 import { TRAIT_LIMITS } from './trait-definition.model.js';
 import { DELETE_TRAITS } from './traits.model.js';
-
-/** The source of the events that Weft itself writes. */
-const OWN_SOURCE = { key: 'weft', name: 'Weft', kind: 'http' } as const;
 
 const MAX_NAMES = 100;
 const MAX_IDENTIFIERS = 1_000;

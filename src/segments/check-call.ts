@@ -188,6 +188,14 @@ function consent(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expr
   return { kind: 'consent', type: 'bool', ...span(node), purpose };
 }
 
+function listed(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expression {
+  arity(c, node, args, 'listed("key")', 1);
+  const hint = (): string =>
+    'make it first: weft list upload brings one in from a file, weft list ls shows those there are';
+  const key = knownKey(c, at(args, 0), 'list', c.schema.lists, hint);
+  return { kind: 'listed', type: 'bool', ...span(node), key };
+}
+
 const SAMPLE_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 
 function sample(c: CheckContext, node: ASTNode, args: readonly ASTNode[]): Expression {
@@ -326,6 +334,7 @@ const CALLS: ReadonlyMap<string, CallRule> = new Map<string, CallRule>([
   ['label', model('label', 'string')],
   ['segment', segment],
   ['consent', consent],
+  ['listed', listed],
   ['sample', sample],
   ['has', has],
   ['regex', regex],

@@ -8,6 +8,7 @@ import {
   compileFeature,
   compileFeatureCompare,
   compileLastTime,
+  compileListed,
   compileModel,
   compileSample,
   type CompiledNode,
@@ -110,6 +111,8 @@ function compile(node: Expression, scope: LeafScope, position: Position, cell: C
     }
     case 'consent':
       return compileConsent(scope, node.purpose);
+    case 'listed':
+      return compileListed(node.key);
     case 'sample':
       return compileSample(node.name);
     case 'last-time':

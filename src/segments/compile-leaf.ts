@@ -1,5 +1,6 @@
 import type { CompareOp } from '../features/compare-value.model.js';
 import { allowedUntil, consentTrait, isAllowed, UNDECLARED, type ConsentTerms } from '../profiles/consent.model.js';
+import { isListed, listTrait } from '../profiles/list.model.js';
 import type { EvalContext, FeatureIndexOf, ModelOutput } from './eval-context.model.js';
 import { ABSENT, COMPARE_NUMBERS, valueOf, type Value } from './expression-values.js';
 import { scoreHoldsUntil } from './score-steps.model.js';
@@ -143,6 +144,11 @@ export function compileModel(node: ModelExpression): CompiledNode {
       return output === undefined ? Infinity : scoreHoldsUntil(output.validUntil);
     },
   };
+}
+
+export function compileListed(key: string): { evaluate(ctx: EvalContext): boolean; readonly hold: null } {
+  const trait = listTrait(key);
+  return { evaluate: (ctx) => isListed(ctx.trait(trait)), hold: null };
 }
 
 export function compileSample(name: string): CompiledNode {

@@ -1,5 +1,6 @@
 import { WeftError } from '../platform/errors.js';
 import { consentTrait, type ConsentTerms } from '../profiles/consent.model.js';
+import { listTrait } from '../profiles/list.model.js';
 import { compileCondition } from './compile-expression.js';
 import { leafScope, type CompiledNode } from './compile-leaf.js';
 import type { EvalContext, FeatureIndexOf } from './eval-context.model.js';
@@ -88,13 +89,14 @@ export function compileSegment(
   const gate = consentGate(needed, purposes);
   const admission = bothGates(gate, periodGate(terms.activeFrom, terms.activeUntil));
   const consents = [...new Set([...requires.purposes, ...needed])].map(consentTrait);
+  const reserved = [...consents, ...requires.lists.map(listTrait)];
   const dwellMs = terms.minDwellMs ?? 0;
   const flips: Flips = { enter, exit, dwellMs, admission, modelDeps: requires.models };
   const evaluate = evaluation(flips);
   return {
     ...identity,
     featureDeps,
-    traitDeps: consents.length === 0 ? requires.traits : [...requires.traits, ...consents],
+    traitDeps: reserved.length === 0 ? requires.traits : [...requires.traits, ...reserved],
     modelDeps: requires.models,
     segmentDeps: requires.segments,
     sampleDeps: requires.samples,

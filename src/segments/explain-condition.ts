@@ -1,5 +1,6 @@
 import type { JsonValue } from '../events/event.model.js';
 import { MIRRORED, type CompareOp } from '../features/compare-value.model.js';
+import { listTrait } from '../profiles/list.model.js';
 import { compileValue } from './compile-expression.js';
 import { compileSample, type LeafScope } from './compile-leaf.js';
 import type { EvalContext } from './eval-context.model.js';
@@ -43,6 +44,7 @@ export const READ_KINDS = [
   'model',
   'segment',
   'consent',
+  'list',
   'sample',
   'clock',
 ] as const;
@@ -241,6 +243,8 @@ function readOf(node: Expression, { leaves, ctx, t, traitTime }: ExplainScope): 
       return { kind: 'segment', name: node.key, value: valueOf(), eventAt: null };
     case 'consent':
       return { kind: 'consent', name: node.purpose, value: valueOf(), eventAt: null };
+    case 'listed':
+      return { kind: 'list', name: node.key, value: valueOf(), eventAt: traitTime(listTrait(node.key)) };
     case 'sample':
       return {
         kind: 'sample',

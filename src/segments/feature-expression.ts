@@ -65,6 +65,7 @@ const OTHERS: Partial<Readonly<Record<Expression['kind'], string>>> = {
   model: 'models',
   membership: 'segments',
   consent: 'consents',
+  listed: 'lists',
   sample: 'samples',
   clock: 'clocks',
   'last-time': 'events',

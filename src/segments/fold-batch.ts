@@ -1,6 +1,7 @@
 import type { LoggedEvent } from '../events/event.model.js';
 import type { EventIdentity } from '../identity/identity-outcome.model.js';
 import type { Uuid } from '../platform/ids.js';
+import { isListEvent } from '../profiles/list.model.js';
 import { foldTraits, mergeTraits } from '../profiles/traits.model.js';
 import type { TraitConflict } from '../profiles/trait-rule.model.js';
 import type { CompiledSegment } from './compile-segment.js';
@@ -213,7 +214,9 @@ function* eventProgram(
 function causeOf({ event, merged }: EventIdentity, structural: boolean): ChangeCause {
   const { historical, pos } = event;
   if (historical) return { kind: 'load', pos: null };
-  return { kind: structural ? (merged.size > 0 ? 'merge' : 'unmerge') : 'event', pos };
+  if (structural) return { kind: merged.size > 0 ? 'merge' : 'unmerge', pos };
+  // Somebody changed a list; the person did nothing.
+  return { kind: isListEvent(event) ? 'edit' : 'event', pos };
 }
 
 /** One evaluation, unless the profile is an alias by then. */

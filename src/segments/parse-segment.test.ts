@@ -175,7 +175,8 @@ describe('a segment expression', () => {
     const { requires } = parse(
       'f.spend_90d > 1 && f.orders_90d > 1 && f.spend_90d < 9 && traits.b.c == 1 && has(traits.a) && ' +
         'score("purchase_intent") > 0.5 && segment("newcomers") && traits.tags.exists(x, x == traits.a) && ' +
-        '(consent("mail") || consent("ads") || consent("mail")) && sample("a") < 0.5 && sample("a") >= 0.1',
+        '(consent("mail") || consent("ads") || consent("mail")) && sample("a") < 0.5 && sample("a") >= 0.1 && ' +
+        '(listed("vips") || listed("team") || listed("vips"))',
     );
     expect(requires).toEqual({
       features: ['orders_90d', 'spend_90d'],
@@ -185,6 +186,7 @@ describe('a segment expression', () => {
       models: ['purchase_intent'],
       segments: ['newcomers'],
       purposes: ['ads', 'mail'],
+      lists: ['team', 'vips'],
       samples: ['a'],
     });
   });

@@ -26,6 +26,8 @@ export interface SegmentRequirements {
   readonly segments: readonly string[];
   /** Whose consent it asks about. */
   readonly purposes: readonly string[];
+  /** Lists that it asks about, by key. */
+  readonly lists: readonly string[];
   /** Names of samples. */
   readonly samples: readonly string[];
 }
@@ -131,6 +133,7 @@ function requirementsOf(root: Expression): SegmentRequirements {
   const models = new Set<string>();
   const segments = new Set<string>();
   const purposes = new Set<string>();
+  const lists = new Set<string>();
   const samples = new Set<string>();
   const addFeature = (reference: FeatureReference): void => {
     if (reference.inline === null) features.add(reference.name);
@@ -144,6 +147,7 @@ function requirementsOf(root: Expression): SegmentRequirements {
     else if (node.kind === 'model') models.add(node.key);
     else if (node.kind === 'membership') segments.add(node.key);
     else if (node.kind === 'consent') purposes.add(node.purpose);
+    else if (node.kind === 'listed') lists.add(node.key);
     else if (node.kind === 'sample') samples.add(node.name);
     childrenOf(node).forEach(visit);
   };
@@ -156,6 +160,7 @@ function requirementsOf(root: Expression): SegmentRequirements {
     models: [...models].sort(),
     segments: [...segments].sort(),
     purposes: [...purposes].sort(),
+    lists: [...lists].sort(),
     samples: [...samples].sort(),
   };
 }

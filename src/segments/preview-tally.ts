@@ -76,7 +76,8 @@ export class PreviewTally {
     for (const { profileId, segmentId, kind, at, emit, cause } of changes) {
       if (segmentId !== this.#ask.segmentId || this.#ask.fromMs === null) continue;
       if (!emit) counts.silent++;
-      else if (cause.kind === 'edit') counts.initial++;
+      // What a list did comes of an event, and is traffic like any other.
+      else if (cause.kind === 'edit' && cause.pos === null) counts.initial++;
       else {
         this.#count(kind, at);
         timesOf.set(profileId, (timesOf.get(profileId) ?? 0) + 1);

@@ -18,6 +18,7 @@ export type Expression =
   | ModelExpression
   | MembershipExpression
   | ConsentExpression
+  | ListedExpression
   | SampleExpression
   | LastTimeExpression
   | AgeExpression
@@ -96,6 +97,10 @@ export interface MembershipExpression extends Spanned<'membership', 'bool'> {
 /** Whether the profile may be used for a purpose. */
 export interface ConsentExpression extends Spanned<'consent', 'bool'> {
   readonly purpose: string;
+}
+/** Whether the profile is on a list. */
+export interface ListedExpression extends Spanned<'listed', 'bool'> {
+  readonly key: string;
 }
 /** A number in [0, 1) that is drawn once for each profile and name: see `sample-number.ts`. */
 export interface SampleExpression extends Spanned<'sample', 'double'> {

@@ -47,6 +47,7 @@ export interface SegmentSurroundings extends Pick<SegmentSchema, 'models' | 'wai
   /** Features that are there now; some of them may go. */
   readonly standingFeatures: ReadonlyMap<string, FeatureType>;
   readonly purposes: ReadonlySet<string>;
+  readonly lists: ReadonlySet<string>;
   readonly sealedTraits: ReadonlySet<string>;
   readonly known: KnownToSegments;
   /** Also archives the segments that are not in the files. */
@@ -135,7 +136,7 @@ export class SegmentFileService {
 function check(
   definitions: readonly SegmentDefinition[],
   stored: ReadonlyMap<string, StoredSegment>,
-  { features, standingFeatures, purposes, sealedTraits, known, prune, ...models }: SegmentSurroundings,
+  { features, standingFeatures, purposes, lists, sealedTraits, known, prune, ...models }: SegmentSurroundings,
 ): Checked[] {
   const given = new Set(definitions.map((definition) => definition.key));
   const others = prune ? [] : [...stored.values()].filter(({ key, stage }) => !given.has(key) && stage !== 'archived');
@@ -150,6 +151,7 @@ function check(
         segments: others,
         ...models,
         purposes,
+        lists,
       };
       const parsed = named(key, () => parseRule(definition, schema));
       named(key, () => demandPurposes(definition.purposes, purposes));

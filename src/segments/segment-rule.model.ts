@@ -92,6 +92,7 @@ function bothOf(a: SegmentRequirements, b: SegmentRequirements): SegmentRequirem
     models: names(a.models, b.models),
     segments: names(a.segments, b.segments),
     purposes: names(a.purposes, b.purposes),
+    lists: names(a.lists, b.lists),
     samples: names(a.samples, b.samples),
   };
 }

@@ -10,6 +10,7 @@ export interface SegmentSchema {
   readonly requestModels?: ReadonlyMap<string, string>;
   readonly segments?: ReadonlySet<string>;
   readonly purposes?: ReadonlySet<string>;
+  readonly lists?: ReadonlySet<string>;
   /** What comes with a request, read as `request.name`; left out: nothing does. */
   readonly request?: ReadonlyMap<string, ItemType>;
 }

@@ -119,10 +119,10 @@ async function check(deps: SegmentCommandDeps, expression: string, options: Chec
 }
 
 function readsOf(requires: SegmentRequirements) {
-  const { features, inlineFeatures, traits, groupTraits, models, segments, purposes, samples } = requires;
+  const { features, inlineFeatures, traits, groupTraits, models, segments, purposes, lists, samples } = requires;
   const events = [...new Set(inlineFeatures.flatMap((feature) => feature.events))].sort();
   const own = traits.filter((name) => !isReservedTrait(name));
-  return { events, features, traits: own, 'traits of groups': groupTraits, models, segments, purposes, samples };
+  return { events, features, traits: own, 'traits of groups': groupTraits, models, segments, purposes, lists, samples };
 }
 
 async function list(deps: SegmentCommandDeps, options: Options): Promise<number> {

@@ -31,7 +31,7 @@ export type CauseKind = (typeof CAUSE_KINDS)[number];
 /** Why a membership changed. */
 export interface ChangeCause {
   readonly kind: CauseKind;
-  /** Log position of the event that did it; null for timers and edits. */
+  /** Log position of the event that did it; null for timers, and for edits that no event brought, as changes of lists do. */
   readonly pos: number | null;
   /** The other profile, for merge and unmerge, and where a revert joined two. */
   readonly profileId?: Uuid;

@@ -37,6 +37,7 @@ export interface SegmentCatalog {
   features(tx: Transaction): Promise<ReadonlyMap<string, FeatureType>>;
   models(tx: Transaction): Promise<Pick<SegmentSchema, 'models' | 'waitingModels' | 'requestModels'>>;
   purposes(tx: Transaction): Promise<ReadonlySet<string>>;
+  lists(tx: Transaction): Promise<ReadonlySet<string>>;
   /** Names of the traits whose values nothing may keep in plain text. */
   sealedTraits(tx: Transaction): Promise<ReadonlySet<string>>;
   known(tx: Transaction): Promise<KnownToSegments>;
@@ -318,6 +319,15 @@ export class SegmentService {
     return uses;
   }
 
+  /** Keys of the lists that active segments ask about, each with a segment that does. */
+  async listUses(tx: Transaction): Promise<Map<string, string>> {
+    const uses = new Map<string, string>();
+    for (const { key, parsed } of await this.#activeParsed(tx, new SegmentReader(tx))) {
+      for (const list of parsed.requires.lists) uses.set(list, `segment ${key}`);
+    }
+    return uses;
+  }
+
   /** Names of the traits that active segments read, also by features of their own, each with a segment that does. */
   async traitUses(tx: Transaction): Promise<Map<string, string>> {
     const uses = new Map<string, string>();
@@ -352,7 +362,8 @@ export class SegmentService {
     if (key !== null) segments.delete(key);
     const features = await this.#catalog.features(tx);
     const purposes = await this.#catalog.purposes(tx);
-    const schema = { features, ...(await this.#catalog.models(tx)), segments, purposes };
+    const lists = await this.#catalog.lists(tx);
+    const schema = { features, ...(await this.#catalog.models(tx)), segments, purposes, lists };
     const parsed = parseRule(rule, schema);
     demandUnsealed(parsed.requires, await this.#catalog.sealedTraits(tx));
     return parsed;

@@ -18,6 +18,8 @@ import { TrainingSetService } from '../../src/features/training-set.service.js';
 import { IdentityHistoryReader } from '../../src/identity/identity-history.reader.js';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { WeftError } from '../../src/platform/errors.js';
+import { listCommand } from '../../src/list.command.js';
+import { listParts } from '../support/list-parts.js';
 import { modelCommand } from '../../src/scoring/model.command.js';
 import { ModelReader } from '../../src/scoring/model.reader.js';
 import { segmentServices } from '../../src/segments/segment-command-services.js';
@@ -34,8 +36,11 @@ import { aTrack, MINUTE_MS } from '../support/world.js';
 
 const ROOT = new URL('../../', import.meta.url);
 const page = (name: string): Promise<string> => readFile(new URL(`docs/${name}`, ROOT), 'utf8');
-const [graphql, segments, features, models, privacy, monitoring] = await Promise.all(
-  ['graphql.md', 'segments.md', 'features.md', 'models.md', 'privacy.md', 'monitoring-features.md'].map(page) as [
+const [graphql, segments, features, models, privacy, monitoring, lists] = await Promise.all(
+  ['graphql.md', 'segments.md', 'features.md', 'models.md', 'privacy.md', 'monitoring-features.md', 'lists.md'].map(
+    page,
+  ) as [
+    Promise<string>,
     Promise<string>,
     Promise<string>,
     Promise<string>,
@@ -74,6 +79,7 @@ beforeAll(async () => {
   for (const file of ['purposes.yaml', 'taste.yaml']) {
     expect(await weft(`apply ${file} --yes`)).toMatchObject({ code: 0, stderr: '' });
   }
+  await world.data('mutation { upsertProfileList(key: "staff", name: "Our own people") { __typename } }');
   await world.drain();
 });
 
@@ -129,6 +135,8 @@ describe.each([
   ['docs/features.md', features],
   ['docs/models.md', models],
   ['docs/monitoring-features.md', monitoring],
+  // Last: what it does would change what the others show.
+  ['docs/lists.md', lists],
 ])('%s', (_name, text) => {
   const shown = commandsOf(text);
 
@@ -151,6 +159,7 @@ describe('the files of definitions on a page', () => {
     ['docs/segments.md', segments],
     ['docs/features.md', features],
     ['docs/monitoring-features.md', monitoring],
+    ['docs/lists.md', lists],
   ])('of %s can be applied together', async (name, text) => {
     const blocks = [...text.matchAll(/```yaml\n((?:views|segments):.*?)```/gs)]
       .map(([, content = '']) => content)
@@ -218,6 +227,8 @@ async function weft(line: string): Promise<CommandOutcome> {
           clock,
           withSegments: (use) => use(segmentServices(db, engine.services.segments)),
         });
+      case 'list':
+        return listCommand({ ...io, ...listParts(world) });
       case 'model':
         return modelCommand({
           ...io,

@@ -32,6 +32,9 @@ beforeAll(async () => {
     await webhooks.service.create({ key: `w_${key}`, adapter: 'zendesk', options: { keepMessages: false }, secret });
     await keys.create({ name: key, scopes: ['read'] });
     await services.changeSubscriptions.create(`c_${key}`, ALL_CHANGES, null);
+    await world.ask('mutation ($key: String!) { upsertProfileList(key: $key, name: "a list") { __typename } }', {
+      key,
+    });
     await services.endpoints.create({ ...AN_ENDPOINT, key: `e_${key}` });
     await world.ask('mutation ($text: String!) { storeDocuments(documents: [{ text: $text }]) { __typename } }', {
       text: `query ${key} { __typename }`,
@@ -50,6 +53,7 @@ describe.each([
   ['storedDocuments', 'id'],
   ['changeSubscriptions', 'key'],
   ['webhookEndpoints', 'key'],
+  ['profileLists', 'key'],
 ])('the list %s', (list, order) => {
   const page = async (first: number, after: string | null): Promise<Page> => {
     const query = `query ($first: Int!, $after: String) { page: ${list}(first: $first, after: $after) {

@@ -10,6 +10,7 @@ import { DeadLetterRepairResolver } from './dead-letter-repair.resolver.js';
 import { DeadLetterResolver } from './dead-letter.resolver.js';
 import { VocabularyResolver } from './vocabulary.resolver.js';
 import { LineageResolver } from './lineage.resolver.js';
+import { ListResolver } from './list.resolver.js';
 import { LoadResolver } from './load.resolver.js';
 import { resolveReadsDirectly } from './direct-resolvers.js';
 import { DocumentResolver } from './document.resolver.js';
@@ -105,6 +106,7 @@ export function buildApiSchema(): GraphQLSchema {
       TraitDetailsResolver,
       TraitHistoryResolver,
       ConsentResolver,
+      ListResolver,
       ConsentHistoryResolver,
       WebhookResolver,
       WebhookEndpointResolver,

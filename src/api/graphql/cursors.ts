@@ -79,6 +79,7 @@ export const DEFINITION_VERSION_CURSOR = new CursorCodec(
 /** How far the log has to be applied; what the tracking API calls a token. */
 export const APPLIED_CURSOR = new CursorCodec({ kind: 'applied', version: 1 }, { pos: 'integer' });
 export const TRAIT_CURSOR = new CursorCodec({ kind: 'traits', version: 1 }, { key: 'text' });
+export const LIST_CURSOR = new CursorCodec({ kind: 'profile_lists', version: 1 }, { key: 'text' });
 export const PURPOSE_CURSOR = new CursorCodec({ kind: 'purposes', version: 1 }, { key: 'text' });
 export const SOURCE_CURSOR = new CursorCodec({ kind: 'sources', version: 1 }, { key: 'text' });
 export const API_KEY_CURSOR = new CursorCodec({ kind: 'api_keys', version: 1 }, { key: 'text' });

@@ -97,7 +97,7 @@ export const CauseKindType = enumOf('CauseKind', 'Why a membership changed.', CA
   merge: 'The profile turned out to be the same person as another.',
   unmerge: 'The profile was taken apart.',
   model: 'Another version of a model.',
-  edit: 'The definition was changed.',
+  edit: 'The definition was changed, or a list that it asks about.',
   consent: 'A consent was given or withdrawn.',
   erasure: 'The profile was erased.',
   load: 'Loaded history.',

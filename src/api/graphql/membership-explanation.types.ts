@@ -15,6 +15,7 @@ const ReadKindType = enumOf('ConditionReadKind', 'Kinds of things that condition
   model: 'What a model says.',
   segment: 'Membership in another segment.',
   consent: 'Whether a purpose is allowed.',
+  list: 'Whether the profile is on a list.',
   sample: 'A number that is drawn once for each profile.',
   clock: 'What the wall clock of a zone shows.',
 });

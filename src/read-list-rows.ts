@@ -1,0 +1,85 @@
+import { WeftError } from './platform/errors.js';
+import type { RawIdentifier } from './events/event.model.js';
+import type { SourceRow } from './sources/row.model.js';
+
+/** Columns of a list whose rows name the namespace themselves. */
+const PAIR = ['namespace', 'value'] as const;
+const NAMESPACE = /^[a-z][a-z0-9_]{0,62}$/;
+
+/** What a row of a list names, or why it cannot be read. */
+export type ListRow =
+  | { readonly number: number; readonly identifiers: readonly RawIdentifier[] }
+  | { readonly number: number; readonly fault: string };
+
+export type ReadListRow = (row: SourceRow) => ListRow;
+
+/**
+ * How rows of a list are read: each column is a namespace, each value that is not empty an identifier by itself; or the
+ * columns are `namespace` and `value`. Values of one row are not taken for one person's: who is who is told by events.
+ * @param header the columns; null: each row is an object with its own
+ * @param by the columns that are identifiers; null: all are
+ * @param known namespaces that need not be named by `by`
+ * @throws WeftError BAD_REQUEST for columns that are no namespaces
+ */
+export function listRowReader(
+  header: readonly string[] | null,
+  by: readonly string[] | null,
+  known: ReadonlySet<string>,
+): ReadListRow {
+  for (const name of by ?? []) {
+    if (!NAMESPACE.test(name)) throw misnamed(`${name} is no namespace`, known);
+    if (header !== null && !header.includes(name)) {
+      throw new WeftError('BAD_REQUEST', `the file has no column ${name}`, {
+        where: '--by',
+        hint: `its columns are ${header.slice(0, MAX_NAMED).join(', ')}`,
+      });
+    }
+  }
+  const isPairs = by === null && header !== null && PAIR.every((name) => header.includes(name));
+  if (header !== null && by === null && !isPairs) {
+    const [other] = header.filter((name) => !known.has(name));
+    if (other !== undefined) throw misnamed(`the column "${other.slice(0, MAX_COLUMN)}" is no known namespace`, known);
+  }
+  const columns = by ?? (header === null || isPairs ? null : header);
+  return (row) => {
+    const { number, fault } = row;
+    if (fault !== null) return { number, fault: fault.reason };
+    const cells = cellsOf(row, header);
+    if (isPairs || (columns === null && PAIR.every((name) => cells.has(name)))) return pairOf(number, cells);
+    const names = columns ?? [...cells.keys()];
+    const foreign = columns === null ? names.find((name) => !known.has(name)) : undefined;
+    if (foreign !== undefined) return { number, fault: `${foreign.slice(0, MAX_COLUMN)} is no known namespace` };
+    const identifiers = names.flatMap((ns) => {
+      const value = cells.get(ns)?.trim() ?? '';
+      return value === '' ? [] : [{ ns, value }];
+    });
+    return identifiers.length === 0 ? { number, fault: 'it names nobody' } : { number, identifiers };
+  };
+}
+
+const MAX_NAMED = 20;
+const MAX_COLUMN = 100;
+
+function pairOf(number: number, cells: ReadonlyMap<string, string>): ListRow {
+  const [ns, value] = PAIR.map((name) => cells.get(name)?.trim() ?? '') as [string, string];
+  if (!NAMESPACE.test(ns)) return { number, fault: 'its namespace is none' };
+  return value === '' ? { number, fault: 'it names nobody' } : { number, identifiers: [{ ns, value }] };
+}
+
+/** Numbers are texts, as ids that are numbers in JSON. */
+function cellsOf({ cells, record }: SourceRow, header: readonly string[] | null): Map<string, string> {
+  if (cells !== null) return new Map((header ?? []).map((name, i) => [name, cells[i] ?? '']));
+  return new Map(
+    Object.entries(record ?? {}).flatMap(([name, value]) =>
+      typeof value === 'string' || typeof value === 'number' ? [[name, String(value)] as const] : [],
+    ),
+  );
+}
+
+function misnamed(message: string, known: ReadonlySet<string>): WeftError {
+  const some = [...known].sort().slice(0, MAX_NAMED).join(', ');
+  return new WeftError('BAD_REQUEST', message, {
+    where: 'header',
+    hint: `call columns by their namespaces (${some}), or name those that are by --by email,crm_id`,
+  });
+}

@@ -1,0 +1,234 @@
+import { writeFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { listCommand } from '../../src/list.command.js';
+import { ListReader } from '../../src/profiles/list.reader.js';
+import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { runWith } from '../support/command-runner.js';
+import { listParts } from '../support/list-parts.js';
+import { anIdentify, HOUR_MS } from '../support/world.js';
+
+/* People whom somebody named, by GraphQL and by files, and segments that ask about them. */
+
+let world: ApiWorld;
+let folder: string;
+
+beforeAll(async () => {
+  world = await createApiWorld({ sealed: true });
+  folder = await mkdtemp(join(tmpdir(), 'weft-lists-'));
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+  await world.close();
+});
+
+const settle = async (): Promise<void> => {
+  await world.drain();
+  world.clock.advance(10);
+};
+
+/** The values of the identifiers of the members of a segment. */
+async function membersOf(segment: string): Promise<string[]> {
+  const rows = await world.db.query<{ value: string }>(
+    `SELECT i.value FROM memberships m JOIN segments s ON s.id = m.segment_id JOIN identifiers i ON i.profile_id = m.profile_id
+     WHERE s.key = $1 ORDER BY 1`,
+    [segment],
+  );
+  return rows.map(({ value }) => value);
+}
+
+async function change(kind: 'addTo' | 'removeFrom', key: string, ...emails: string[]): Promise<unknown> {
+  const identifiers = emails.map((value) => ({ namespace: 'email', value }));
+  const { result } = await world.data<{ result: unknown }>(
+    `mutation ($key: String!, $identifiers: [IdentifierInput!]!) {
+       result: ${kind}ProfileList(key: $key, identifiers: $identifiers) {
+         ... on ProfileListChange { taken refusedCount refused { index code } list { key lastChange { kind isDone rows } } }
+         ... on Failure { code message hint } } }`,
+    { key, identifiers },
+  );
+  await settle();
+  return result;
+}
+
+async function newList(key: string): Promise<void> {
+  const made = await world.data(
+    'mutation ($key: String!) { upsertProfileList(key: $key, name: "A list") { ... on ProfileList { key changedAt } } }',
+    { key },
+  );
+  expect(made).toEqual({ upsertProfileList: { key, changedAt: null } });
+}
+
+/** A list, a segment of those on it, and of those on it whom a trait tells apart. */
+async function newSegments(key: string): Promise<void> {
+  await newList(key);
+  await world.defineSegment(`on_${key}`, `listed("${key}")`);
+  await world.defineSegment(`pro_on_${key}`, `listed("${key}") && traits.plan == "pro"`);
+  await settle();
+}
+
+const upload = async (key: string, text: string, ...options: string[]) => {
+  const path = join(folder, 'people.csv');
+  await writeFile(path, text);
+  world.clock.advance(10);
+  const ended = await runWith(
+    (io) => listCommand({ ...io, ...listParts(world) }),
+    key === '' ? options : ['upload', key, path, '--quiet', ...options],
+  );
+  await settle();
+  return ended;
+};
+
+describe('a list', () => {
+  it('makes members of those whom it names, known or not, and the feed tells it as an edit', async () => {
+    await newSegments('vips');
+    await world.accept([anIdentify({ user_id: 'ann', email: 'ann@example.com' }, { plan: 'pro' })]);
+    await settle();
+    expect(await change('addTo', 'vips', 'Ann@Example.com', 'bob@example.com', 'no address')).toMatchObject({
+      ...{ taken: 2, refusedCount: 1, refused: [{ index: 2, code: 'NO_IDENTIFIER' }] },
+      list: { key: 'vips', lastChange: { kind: 'ADD', isDone: true, rows: 3 } },
+    });
+    expect(await membersOf('on_vips')).toEqual(['ann', 'ann@example.com', 'bob@example.com']);
+    expect(await membersOf('pro_on_vips')).toEqual(['ann', 'ann@example.com']);
+    const told = (await world.feed()).filter(({ segment }) => segment === 'on_vips');
+    expect(told.map(({ kind, cause }) => [kind, cause.kind])).toEqual([
+      ['enter', 'edit'],
+      ['enter', 'edit'],
+    ]);
+
+    // Who is named and not known yet is a member as soon as it shows who that is, and stays one person.
+    await world.accept([anIdentify({ user_id: 'bob', email: 'bob@example.com' }, { plan: 'pro' })]);
+    await settle();
+    expect(await membersOf('pro_on_vips')).toEqual(['ann', 'ann@example.com', 'bob', 'bob@example.com']);
+
+    await change('removeFrom', 'vips', 'ann@example.com');
+    expect(await membersOf('on_vips')).toEqual(['bob', 'bob@example.com']);
+  });
+
+  it('cannot be written by events from outside', async () => {
+    await world.accept([anIdentify({ user_id: 'eve' }, { '$list.vips': { listed: true } })]);
+    await settle();
+    expect(await membersOf('on_vips')).not.toContain('eve');
+  });
+
+  it('is replaced by a file: whoever that does not name is off it, but for those whom another identifier names', async () => {
+    await newSegments('gold');
+    await change('addTo', 'gold', 'c1@example.com', 'd1@example.com', 'd2@example.com');
+    await world.accept([anIdentify({ user_id: 'dan', email: 'd1@example.com' })]);
+    await world.accept([anIdentify({ user_id: 'dan', email: 'd2@example.com' })]);
+    await settle();
+    const ended = await upload('gold', 'email\nd1@example.com\nnobody\n\ne1@example.com\n', '--max-refused', '50');
+    expect(ended).toMatchObject({ code: 0 });
+    expect(ended.stdout).toBe(
+      ['List gold was changed.', '  rows      3', '  on it     2', '  refused   1', '  others    2 taken off', ''].join(
+        '\n',
+      ),
+    );
+    expect(ended.stderr).toContain('people.csv, row 3: ');
+    expect(ended.stderr).not.toContain('nobody');
+    expect(await membersOf('on_gold')).toEqual(['d1@example.com', 'd2@example.com', 'dan', 'e1@example.com']);
+
+    // The same file once more changes nothing, and tells nobody anything.
+    const before = (await world.feed()).length;
+    expect((await upload('gold', 'email\nd1@example.com\ne1@example.com\n')).stdout).toContain('0 taken off');
+    expect(await world.feed()).toHaveLength(before);
+
+    expect(await upload('gold', 'user_id,email\ndan,\n', '--remove')).toMatchObject({ code: 0 });
+    expect(await membersOf('on_gold')).toEqual(['e1@example.com']);
+    expect((await upload('', '', 'show', 'gold')).stdout).toContain('listed("gold")');
+  });
+
+  it('stays as it is where a file that is to replace it is not what it should be', async () => {
+    await newSegments('silver');
+    await change('addTo', 'silver', 'f@example.com');
+    for (const [text, message] of [
+      ['email\nx\ny\n', 'nothing of the file was taken'],
+      ['email\ng@example.com\ny\n', 'too much of the file was refused'],
+      ['mail address\ng@example.com\n', 'is no known namespace'],
+    ] as const) {
+      const ended = await upload('silver', text);
+      expect(ended.code).not.toBe(0);
+      expect(ended.stderr).toContain(message);
+      expect(await membersOf('on_silver')).toContain('f@example.com');
+    }
+  });
+
+  it('counts for an unmerged person as far as their own identifiers were named', async () => {
+    await newSegments('parted');
+    await change('addTo', 'parted', 'h@example.com');
+    await world.accept([
+      anIdentify({ user_id: 'hal', email: 'h@example.com' }, {}, { messageId: 'first' }),
+      anIdentify({ user_id: 'hal', email: 'i@example.com' }),
+    ]);
+    await settle();
+    expect(await membersOf('on_parted')).toEqual(['h@example.com', 'hal', 'i@example.com']);
+    const source = await world.services.sources.findByKey('web');
+    await world.engine.retractions.takeBackMessages(source ?? { id: 0, key: '' }, ['first']);
+    await settle();
+    expect(await membersOf('on_parted')).toEqual(['h@example.com']);
+  });
+
+  it('is previewed as it was, and explained', async () => {
+    const t = new Date(world.clock.now()).toISOString();
+    await newList('late');
+    world.clock.advance(HOUR_MS);
+    await change('addTo', 'late', 'ann@example.com');
+    const ask = `query ($asOf: DateTime) { segmentPreview(asOf: $asOf, segment: { expression: "listed(\\"late\\")" }) { size } }`;
+    expect(await world.data(ask, { asOf: t })).toEqual({ segmentPreview: { size: 0 } });
+    expect(await world.data(ask)).toEqual({ segmentPreview: { size: 1 } });
+    const { profile } = await world.data<{
+      profile: unknown;
+    }>(`{ profile(identifier: { namespace: "user_id", value: "bob" }) {
+      membershipExplanation(segment: "on_vips") { isMember conditions { reads { kind name value } } } } }`);
+    expect(JSON.stringify(profile)).toContain('{"kind":"LIST","name":"vips","value":true}');
+  });
+
+  it('that is not there is told by near names, and one that is asked about stays', async () => {
+    const { upsertSegment } = await world.data<{ upsertSegment: unknown }>(
+      `mutation { upsertSegment(segment: { key: "x", name: "x", expression: "listed(\\"vipz\\")" }) {
+         ... on Failure { message } } }`,
+    );
+    expect(upsertSegment).toEqual({ message: 'unknown list "vipz"; did you mean "vips"?' });
+    expect(await change('addTo', 'vipz', 'a@example.com')).toMatchObject({
+      code: 'NOT_FOUND',
+      hint: 'did you mean vips?',
+    });
+    expect(await world.data('mutation { deleteProfileList(key: "vips") { ... on Failure { message } } }')).toEqual({
+      deleteProfileList: { message: 'segment pro_on_vips asks about the list vips' },
+    });
+  });
+
+  it('that is removed leaves nothing behind, so that another one of its key begins with nobody', async () => {
+    await newList('brief');
+    await change('addTo', 'brief', 'j@example.com');
+    expect(await world.data('mutation { deleteProfileList(key: "brief") { ... on ProfileList { key } } }')).toEqual({
+      deleteProfileList: { key: 'brief' },
+    });
+    await settle();
+    await newSegments('brief');
+    expect(await membersOf('on_brief')).toEqual([]);
+    await change('addTo', 'brief', 'k@example.com');
+    expect(await membersOf('on_brief')).toEqual(['k@example.com']);
+    const left: string[] = [];
+    for await (const page of new ListReader(world.db).identifiersOn('brief'))
+      left.push(...page.map(({ value }) => value));
+    expect(left).toEqual(['k@example.com']);
+  });
+
+  it('forgets the erased, who are refused from then on', async () => {
+    await change('addTo', 'vips', 'leo@example.com');
+    const { profile } = await world.data<{ profile: { id: string } }>(
+      '{ profile(identifier: { namespace: "email", value: "leo@example.com" }) { id } }',
+    );
+    const { id } = await world.engine.erasures.request({ profileId: profile.id }, { reason: 'asked', actor: 'test' });
+    await world.drain();
+    await world.engine.erasures.done(id, { signal: AbortSignal.timeout(5_000) });
+    expect(await membersOf('on_vips')).not.toContain('leo@example.com');
+    expect(await change('addTo', 'vips', 'leo@example.com')).toMatchObject({
+      ...{ taken: 0, refused: [{ index: 0, code: 'SUPPRESSED' }] },
+    });
+    const [letters] = await world.db.query<{ count: number }>('SELECT count(*)::int AS count FROM dead_letters');
+    expect(letters?.count).toBe(0);
+  });
+});
