@@ -23,7 +23,7 @@ export function withModelVersion(
   scorer: RowScorer,
 ): LoadedDefinitions {
   const { features, purposes, featurePurposes } = loaded;
-  const models = new Map([...loaded.models, ...bindModels(scorer.models, features)]);
+  const models = new Map([...loaded.models, ...bindModels(scorer, features)]);
   const modelPurposes = new Map(loaded.modelPurposes);
   modelPurposes.delete(key);
   const needed = purposesOfModel(manifest, featurePurposes);

@@ -66,6 +66,15 @@ const MAX_SWEPT_PROFILES = 10_000;
 const REPUBLISH_LOOK_MS = 1_000;
 const FOREIGN_KEY_VIOLATION = '23503';
 
+/** How far a partition is swept. */
+interface Sweeping {
+  readonly version: number;
+  readonly part: number;
+  readonly afterId: Uuid;
+  /** Whether nothing changed since the sweep before but which versions of models answer. */
+  readonly isOfModels: boolean;
+}
+
 /**
  * What a worker does about changed definitions, and about what it or others left undone.
  *
@@ -88,7 +97,7 @@ const FOREIGN_KEY_VIOLATION = '23503';
 export class Chores {
   readonly #parts: ChoreParts;
   #registered = '';
-  #sweeping: { readonly version: number; readonly part: number; afterId: Uuid } | null = null;
+  #sweeping: Sweeping | null = null;
   /** The version of the definitions with which no older transaction is in flight. */
   #settledVersion = -1;
   #hasRevised = false;
@@ -253,30 +262,32 @@ export class Chores {
     const { version } = definitions;
     const sweeping = await this.#nextSweep(version);
     if (sweeping === null) return false;
-    const { part, afterId } = sweeping;
+    const { part, afterId, isOfModels } = sweeping;
     await raiseClock({ clock, log });
     const last = await db.transaction(async (tx) => {
       await this.#lease(tx, definitions);
       const ids = await timers.lockRange(tx, { part, afterId, limit: MAX_SWEPT_PROFILES });
       // Not before anything accepted so far: an evaluation never looks back behind an event it has seen. Whoever had one
       // of these in hand has committed by now.
-      await timers.sweep(tx, ids, { part, version, dueAt: (await readLogTime(tx)) + 1 });
+      const dueAt = (await readLogTime(tx)) + 1;
+      await timers.sweep(tx, ids, { part, dueAt, sweep: isOfModels ? -version : version });
       if (ids.length === 0) await tx.query('UPDATE partitions SET swept_version = $2 WHERE part = $1', [part, version]);
       return ids.at(-1);
     });
-    this.#sweeping = last === undefined ? null : { version, part, afterId: last };
+    this.#sweeping = last === undefined ? null : { version, part, afterId: last, isOfModels };
     pipeline.forget();
     return true;
   }
 
   /** Where to go on; from the start of the partition after a restart, which does no harm. */
-  async #nextSweep(version: number): Promise<{ part: number; afterId: Uuid } | null> {
+  async #nextSweep(version: number): Promise<Omit<Sweeping, 'version'> | null> {
     const { db, leases } = this.#parts;
     const parts = leases.held.map((lease) => lease.part);
     const sweeping = this.#sweeping;
     if (sweeping?.version === version && parts.includes(sweeping.part)) return sweeping;
-    const [stale] = await db.query<{ part: number }>(
-      'SELECT part FROM partitions WHERE swept_version < $1 AND part = ANY ($2::int2[]) ORDER BY part LIMIT 1',
+    const [stale] = await db.query<Pick<Sweeping, 'part' | 'isOfModels'>>(
+      `SELECT part, swept_version >= (SELECT edited_version FROM installation) AS "isOfModels" FROM partitions
+       WHERE swept_version < $1 AND part = ANY ($2::int2[]) ORDER BY part LIMIT 1`,
       [version, parts],
     );
     if (stale === undefined) return null;
@@ -285,7 +296,7 @@ export class Chores {
       await db.transaction((tx) => tx.query('LOCK TABLE partitions IN SHARE MODE'));
       this.#settledVersion = version;
     }
-    return { part: stale.part, afterId: LEAST_ID };
+    return { ...stale, afterId: LEAST_ID };
   }
 
   async #republish(definitions: LoadedDefinitions): Promise<boolean> {

@@ -143,7 +143,7 @@ export async function purposesOfInputs(db: Queryable): Promise<Map<string, strin
 
 /** Keys of the purposes that active models need, each with a model that does. */
 export async function purposesOfModels(db: Queryable): Promise<Map<string, string>> {
-  const models = await new ModelReader(db).active();
+  const models = await new ModelReader(db).answering();
   return new Map(
     models.flatMap(({ key, manifest }) => (manifest.purposes ?? []).map((purpose) => [purpose, `model ${key}`])),
   );
@@ -151,7 +151,7 @@ export async function purposesOfModels(db: Queryable): Promise<Map<string, strin
 
 /** What active models read of features. */
 export async function featuresOfModels(db: Queryable): Promise<FeatureUse[]> {
-  return (await new ModelReader(db).active()).flatMap(({ key, manifest }) =>
+  return (await new ModelReader(db).answering()).flatMap(({ key, manifest }) =>
     manifest.featureService.features.map((feature) => ({ kind: 'model' as const, key, feature })),
   );
 }
@@ -201,7 +201,7 @@ export async function modelNames(
   const reader = new ModelReader(db);
   const keys = await reader.keys();
   const needed = new Map(features.map((feature) => [feature.name, neededFieldOf(feature)]));
-  const requests = (await reader.active()).flatMap(({ key, manifest }) => {
+  const requests = (await reader.answering()).flatMap(({ key, manifest }) => {
     const asking = manifest.featureService.features.find((name) => needed.get(name) !== undefined);
     const field = needed.get(asking ?? '');
     return field === undefined

@@ -18,10 +18,11 @@ import { compileTraitRules } from './profiles/trait-rule.model.js';
 import { TraitSealer } from './profiles/trait-seal.model.js';
 import type { ModelManifest } from './scoring/model-manifest.model.js';
 import { ModelReader } from './scoring/model.reader.js';
-import type { ModelFace, RowScorer } from './scoring/prediction.model.js';
+import { canaryName, type ModelFace, type RowScorer } from './scoring/prediction.model.js';
 import type { Scorer } from './scoring/scorer.js';
 import { compileSegment, type CompiledSegment } from './segments/compile-segment.js';
-import type { ActiveModel, Definitions, SegmentIndex } from './segments/definitions.model.js';
+import { featuresOfModel, type ActiveModel, type AskedVersion } from './segments/asked-version.model.js';
+import type { Definitions, SegmentIndex } from './segments/definitions.model.js';
 import { FEATURE_EXPRESSIONS } from './segments/feature-expression.js';
 import type { SegmentRequirements } from './segments/parse-segment.js';
 import { parseRule } from './segments/segment-rule.model.js';
@@ -135,7 +136,7 @@ export class DefinitionsLoader {
         rule,
       ),
     );
-    const models = bindModels(served.models, features);
+    const models = bindModels(served, features);
     const streamIds = features.streams.map((stream) => stream.id);
     const isReady = (index: number): boolean => {
       const definition = features.definitions[index];
@@ -173,7 +174,7 @@ export class DefinitionsLoader {
       searchVersion: rows.search.version,
       traitRulesVersion: rows.traitRulesVersion,
       traits: rows.traits,
-      edgeModels: rows.models.filter(({ edge }) => edge).map(({ key }) => key),
+      edgeModels: rows.models.filter(({ edge, stage }) => edge && stage === 'active').map(({ key }) => key),
       scorer: served,
       isReady,
       complete: streamIds.every((id) => rows.ready.has(id)),
@@ -203,7 +204,7 @@ async function readRows(tx: Transaction) {
     services: await features.services(),
     streamIds: await features.streamIds(),
     ready: await features.readyStreams(),
-    models: await new ModelReader(tx).active(),
+    models: await new ModelReader(tx).answering(),
     segments: await standingSegments(tx),
     search: await new SearchFieldReader(tx).written(),
     purposes: await new PurposeReader(tx).all(),
@@ -225,8 +226,10 @@ function purposesOfInputs({
     ),
   );
   const modelPurposes = new Map(
-    models.flatMap(({ key, manifest }) => {
-      const needed = purposesOfModel(manifest, featurePurposes);
+    [...new Set(models.map(({ key }) => key))].flatMap((key) => {
+      // Also what a canary needs: views of features may have come to need more since it became one.
+      const versions = models.filter((model) => model.key === key);
+      const needed = sortedOnce(versions.flatMap(({ manifest }) => purposesOfModel(manifest, featurePurposes)));
       return needed.length === 0 ? [] : [[key, needed] as const];
     }),
   );
@@ -269,21 +272,34 @@ async function standingSegments(tx: Transaction): Promise<StoredSegment[]> {
 }
 
 /** @throws WeftError MODEL_INVALID where one reads a feature that does not exist */
-export function bindModels(faces: ReadonlyMap<string, ModelFace>, features: FeatureSet): Map<string, ActiveModel> {
-  const models = new Map<string, ActiveModel>();
-  for (const { key, version, features: names } of faces.values()) {
-    const indexes = names.map((name) => features.indexOf(name));
-    const missing = names.filter((_, i) => indexes[i] === undefined);
-    // Without an answer its segments would lose their members.
-    if (missing.length > 0) {
-      throw new WeftError('MODEL_INVALID', `model ${key} reads features that do not exist: ${missing.join(', ')}`, {
-        where: key,
-        hint: 'apply their definitions again, or promote a version of the model that does not read them',
-      });
-    }
-    models.set(key, { key, version, featureIndexes: indexes as number[] });
-  }
-  return models;
+export function bindModels(
+  { models, canaries }: Pick<RowScorer, 'models' | 'canaries'>,
+  features: FeatureSet,
+): Map<string, ActiveModel> {
+  return new Map(
+    [...models.values()].map((face) => {
+      const { key } = face;
+      const beside = canaries.get(key);
+      const canary =
+        beside === undefined ? null : { ...bindVersion(beside, canaryName(key), features), share: beside.share };
+      return [key, { ...bindVersion(face, key, features), canary }];
+    }),
+  );
+}
+
+function bindVersion(
+  { key, version, features: names }: ModelFace,
+  scoredAs: string,
+  features: FeatureSet,
+): AskedVersion {
+  const indexes = names.map((name) => features.indexOf(name));
+  const missing = names.filter((_, i) => indexes[i] === undefined);
+  if (missing.length === 0) return { key, version, scoredAs, featureIndexes: indexes as number[] };
+  // Without an answer its segments would lose their members.
+  throw new WeftError('MODEL_INVALID', `model ${key} reads features that do not exist: ${missing.join(', ')}`, {
+    where: key,
+    hint: 'apply their definitions again, or promote a version of the model that does not read them',
+  });
 }
 
 /** A shadow that refers to what is not live any more waits for its author. */
@@ -304,14 +320,18 @@ export function indexSegments(
   for (const segment of SegmentGraph.build(compiled).ordered) {
     const inputs = [
       ...segment.featureDeps,
-      ...segment.modelDeps.flatMap((key) => models.get(key)?.featureIndexes ?? []),
+      ...segment.modelDeps.flatMap((key) => {
+        const model = models.get(key);
+        return model === undefined ? [] : featuresOfModel(model);
+      }),
     ];
     if (!inputs.every(isReady) || segment.segmentDeps.some((key) => waiting.has(key))) waiting.add(segment.key);
   }
   const graph = SegmentGraph.build(compiled.filter((segment) => !waiting.has(segment.key)));
   const modelsOf = new Map<number, string[]>();
-  for (const { key, featureIndexes } of models.values()) {
-    for (const index of featureIndexes) modelsOf.set(index, [...(modelsOf.get(index) ?? []), key]);
+  for (const model of models.values()) {
+    const { key } = model;
+    for (const index of featuresOfModel(model)) modelsOf.set(index, [...(modelsOf.get(index) ?? []), key]);
   }
   return {
     ordered: graph.ordered,

@@ -61,7 +61,10 @@ export class PromotionPreviews implements PromotionPreviewer {
     checkTrait(ask.by, loaded);
     const scorer = this.#parts.createScorer();
     try {
-      return await this.#preview(ask, { loaded, next: withModelVersion(loaded, model, await scorer.reload([model])) });
+      return await this.#preview(ask, {
+        loaded,
+        next: withModelVersion(loaded, model, await scorer.reload([{ ...model, canaryPercent: null }])),
+      });
     } finally {
       await scorer.close();
     }

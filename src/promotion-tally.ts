@@ -1,5 +1,5 @@
 import { countsIn, equalBins, populationStability } from './monitoring/compare-distributions.js';
-import { ThinnedSample } from './monitoring/thinned-sample.js';
+import { ThinnedSample } from './platform/thinned-sample.js';
 import { mayTellText } from './features/feature-statistics.model.js';
 import type {
   ClassShift,

@@ -34,7 +34,7 @@ export class MembershipExplainer {
     const definitions = await this.parts.definitions.current();
     const state = definitions.features.decode(snapshot.state);
     const t = Math.max(clock.now(), snapshot.asOf + 1);
-    const models = () => new ModelReader(db).active();
+    const models = () => new ModelReader(db).answering();
     return explainMembership({ definitions, snapshot, state, t, models }, key);
   }
 }

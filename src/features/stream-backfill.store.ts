@@ -44,7 +44,7 @@ export class StreamBackfillStore {
    */
   async announceReady(db: Queryable, streamIds: readonly number[], definitionsVersion: number): Promise<boolean> {
     const announced = await db.execute(
-      `UPDATE installation SET definitions_version = definitions_version + 1
+      `UPDATE installation SET definitions_version = definitions_version + 1, edited_version = definitions_version + 1
        WHERE definitions_version = $2 AND NOT EXISTS (
          SELECT FROM unnest($1::int2[]) AS s (id), partitions p
          WHERE NOT EXISTS (

@@ -11,10 +11,16 @@ export async function lockDefinitions(tx: Transaction): Promise<void> {
  */
 export async function touchDefinitions(tx: Transaction): Promise<number> {
   const [row] = await tx.query<{ version: number }>(
-    'UPDATE installation SET definitions_version = definitions_version + 1 RETURNING definitions_version AS version',
+    `UPDATE installation SET definitions_version = definitions_version + 1, edited_version = definitions_version + 1
+     RETURNING definitions_version AS version`,
   );
   if (row === undefined) throw new Error('the installation has no row');
   return row.version;
+}
+
+/** The same where nothing changed but which versions of models answer: what comes of it is told to be the models'. */
+export async function touchModels(tx: Transaction): Promise<void> {
+  await tx.query('UPDATE installation SET definitions_version = definitions_version + 1');
 }
 
 /** Makes every process look at the marks anew. Nobody's membership depends on them. */

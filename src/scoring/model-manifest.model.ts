@@ -186,6 +186,8 @@ export interface RegisteredModel {
   readonly createdAt: number;
   /** Null: registered before there was any. */
   readonly probe: ModelProbe | null;
+  /** Of all profiles, those that it answers for as a canary, percent, 1 to 99; null: it is none. */
+  readonly canaryPercent: number | null;
 }
 
 /** A version without its golden vectors, which are most of it, for lists. */

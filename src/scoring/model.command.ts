@@ -5,13 +5,13 @@ import { WeftError } from '../platform/errors.js';
 import { MODEL_LIMITS } from './model-manifest.model.js';
 import type { ModelReader } from './model.reader.js';
 import type { ModelService } from './model.service.js';
-import { capitalised, jsonOfModel, parseVersion, sentence } from './model-text.js';
+import { capitalised, jsonOfModel, parsePercent, parseVersion, sentence, stageText } from './model-text.js';
 import { parseManifest } from './parse-manifest.js';
 import { addPromoteCommand, type PromoteCommandDeps } from './promote.command.js';
 
 export interface ModelCommandServices {
   readonly reader: Pick<ModelReader, 'all'>;
-  readonly service: Pick<ModelService, 'register' | 'promote' | 'rollback' | 'retire' | 'setEdge'>;
+  readonly service: Pick<ModelService, 'register' | 'promote' | 'canary' | 'abort' | 'rollback' | 'retire' | 'setEdge'>;
 }
 
 export interface ModelCommandDeps extends PromoteCommandDeps {
@@ -32,13 +32,14 @@ Examples:
   weft model list
   weft model promote purchase_intent 2 --dry-run       (what would change)
   weft model promote purchase_intent 2
+  weft model canary purchase_intent 3 --percent 5      (for 5 of 100 people; abort ends it, promote is for all)
   weft model rollback purchase_intent      (the version that was active before answers again)
   weft model edge purchase_intent          (browsers may be told its scores; --off takes that back)
 
 Exit codes: 0 done, 1 failed (no such version, still asked by a segment), 2 wrong use, or the model does not fit its
 manifest or the features.`;
 
-/** `weft model register|list|promote|rollback|retire|edge`. */
+/** `weft model register|list|promote|canary|abort|rollback|retire|edge`. */
 export function modelCommand(deps: ModelCommandDeps): Command {
   const command = new Command('model').description('register models, and put them in and out of service');
   command.addHelpText('after', HELP);
@@ -56,6 +57,20 @@ export function modelCommand(deps: ModelCommandDeps): Command {
     .option('--json', 'as JSON')
     .action((options: Options) => runCommand(deps, () => list(deps, options)));
   addPromoteCommand(command, deps);
+  command
+    .command('canary <key>')
+    .argument('<version>', 'its number', parseVersion)
+    .description('let this version answer for some of the people, beside the one that is active')
+    .requiredOption('--percent <n>', 'of all people, 1 to 99', parsePercent)
+    .option('--json', 'the version as JSON')
+    .action((key: string, version: number, options: Options & { percent: number }) =>
+      runCommand(deps, () => canary(deps, key, version, options)),
+    );
+  command
+    .command('abort <key>')
+    .description('end the canary: the active version answers for everybody again')
+    .option('--json', 'the version that was the canary as JSON')
+    .action((key: string, options: Options) => runCommand(deps, () => abort(deps, key, options)));
   command
     .command('rollback <key>')
     .description('take the last promotion back: the version that was active before answers again')
@@ -117,7 +132,7 @@ async function list(deps: ModelCommandDeps, options: Options): Promise<number> {
         model.key,
         String(model.version),
         model.manifest.version,
-        model.stage,
+        stageText(model),
         model.edge ? 'yes' : 'no',
         model.manifest.featureService.name,
         new Date(model.createdAt).toISOString(),
@@ -127,6 +142,27 @@ async function list(deps: ModelCommandDeps, options: Options): Promise<number> {
         textTable([['key', 'version', 'label', 'stage', 'edge', 'feature service', 'registered', 'digest'], ...rows]),
       );
     }
+    return EXIT_CODES.ok;
+  });
+}
+
+async function canary(
+  deps: ModelCommandDeps,
+  key: string,
+  version: number,
+  options: Options & { percent: number },
+): Promise<number> {
+  return deps.withModels(async ({ service }) => {
+    const model = await service.canary(key, version, options.percent);
+    deps.stdout.write(options.json === true ? jsonText(jsonOfModel(model)) : `${capitalised(sentence(model))}\n`);
+    return EXIT_CODES.ok;
+  });
+}
+
+async function abort(deps: ModelCommandDeps, key: string, options: Options): Promise<number> {
+  return deps.withModels(async ({ service }) => {
+    const model = await service.abort(key);
+    deps.stdout.write(options.json === true ? jsonText(jsonOfModel(model)) : `${capitalised(sentence(model))}\n`);
     return EXIT_CODES.ok;
   });
 }

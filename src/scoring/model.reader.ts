@@ -22,6 +22,12 @@ export class ModelReader {
     return (await this.#db.query<ModelRow>(text)).map(modelOfRow);
   }
 
+  /** The versions that answer for somebody: the active ones, and the canaries beside them, by key. */
+  async answering(): Promise<RegisteredModel[]> {
+    const text = `SELECT ${MODEL_COLUMNS} FROM models WHERE stage IN ('active', 'canary') ORDER BY key, stage, version`;
+    return (await this.#db.query<ModelRow>(text)).map(modelOfRow);
+  }
+
   /** A version; null: there is none. */
   async find(key: string, version: number): Promise<RegisteredModel | null> {
     const text = `SELECT ${MODEL_COLUMNS} FROM models WHERE key = $1 AND version = $2`;
@@ -48,7 +54,7 @@ export class ModelReader {
   /** A page of all versions of all keys, by key in the order of its characters, and version. */
   async page(after: ModelPosition | null, limit: number): Promise<ListedModel[]> {
     const rows = await this.#db.query<ModelRow>(
-      `SELECT key, version, digest, stage, manifest - 'goldenVectors' AS manifest, edge, created_at, probe FROM models
+      `SELECT key, version, digest, stage, manifest - 'goldenVectors' AS manifest, edge, created_at, probe, canary_percent FROM models
        WHERE $1::text IS NULL OR (key COLLATE "C", version) > ($1, $2::int4)
        ORDER BY key COLLATE "C", version LIMIT $3`,
       [after?.key ?? null, after?.version ?? 0, limit],

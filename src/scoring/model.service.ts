@@ -1,6 +1,6 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { lockDefinitions, touchDefinitions, touchMarks } from '../platform/installation.js';
+import { lockDefinitions, touchMarks, touchModels } from '../platform/installation.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Database, Queryable, Transaction } from '../platform/postgres.js';
 import { unknownPurpose } from '../profiles/purpose.model.js';
@@ -107,6 +107,53 @@ export class ModelService {
   }
 
   /**
+   * Lets a version answer for some of the profiles, beside the active one, which answers for all others. Who they are is
+   * told by a hash of their ids: whoever is among 5 percent is among 20. {@link promote} and {@link abort} end it.
+   * @param percent of all profiles, 1 to 99
+   * @throws WeftError BAD_REQUEST; NOT_FOUND; CONFLICT if it is active, no version is, or another one is the canary;
+   * MODEL_INVALID as {@link promote}, and if it gives less than the active version or needs more purposes
+   */
+  async canary(key: string, version: number, percent: number): Promise<RegisteredModel> {
+    if (!Number.isInteger(percent) || percent < 1 || percent > 99) {
+      throw new WeftError('BAD_REQUEST', 'the percentage is not from 1 to 99', {
+        where: 'percent',
+        hint: 'give a whole number; promote the version for all',
+      });
+    }
+    return this.#parts.db.transaction(async (tx) => {
+      const model = await this.#lock(tx, key, version);
+      if (model.stage === 'canary' && model.canaryPercent === percent) return model;
+      const standing = (await new ModelReader(tx).answering()).filter((each) => each.key === key);
+      checkBeside(model, standing);
+      await this.#checkAll(tx, model);
+      await this.#store.setCanary(tx, key, version, percent);
+      await touchModels(tx);
+      return { ...model, stage: 'canary', canaryPercent: percent };
+    });
+  }
+
+  /**
+   * Ends a canary: the active version answers for everybody again, and it is `shadow`.
+   * @throws WeftError NOT_FOUND; CONFLICT if no version of the model is a canary
+   */
+  async abort(key: string): Promise<RegisteredModel> {
+    return this.#parts.db.transaction(async (tx) => {
+      await lockDefinitions(tx);
+      await this.#store.lockKey(tx, key);
+      const version = await this.#store.endCanary(tx, key);
+      if (version !== null) {
+        await touchModels(tx);
+        return this.#found(tx, key, version);
+      }
+      if ((await new ModelReader(tx).versionsOf(key)).length === 0) throw await noSuchModel(tx, key);
+      throw new WeftError('CONFLICT', `no version of model ${key} is a canary`, {
+        where: key,
+        hint: 'weft model list shows the stages',
+      });
+    });
+  }
+
+  /**
    * The version, where it can be promoted as things are.
    * @throws WeftError as {@link promote}
    */
@@ -122,10 +169,11 @@ export class ModelService {
     const model = await this.#lock(tx, key, version);
     if (model.stage === 'active') return model;
     await this.#checkAll(tx, model);
+    await this.#store.endCanary(tx, key);
     await this.#store.retireActive(tx, key);
     await this.#store.activate(tx, key, version, this.#parts.clock.now());
-    await touchDefinitions(tx);
-    return { ...model, stage: 'active' };
+    await touchModels(tx);
+    return { ...model, stage: 'active', canaryPercent: null };
   }
 
   /**
@@ -136,10 +184,14 @@ export class ModelService {
     return this.#parts.db.transaction(async (tx) => {
       const model = await this.#lock(tx, key, version);
       if (model.stage === 'retired') return model;
-      if (model.stage === 'active') await this.#checkUnused(tx, key);
+      if (model.stage === 'active') {
+        await this.#checkUnused(tx, key);
+        // There is nobody left for it to be beside.
+        await this.#store.endCanary(tx, key);
+      }
       await this.#store.setStage(tx, key, version, 'retired');
-      if (model.stage === 'active') await touchDefinitions(tx);
-      return { ...model, stage: 'retired' };
+      if (model.stage === 'active' || model.stage === 'canary') await touchModels(tx);
+      return { ...model, stage: 'retired', canaryPercent: null };
     });
   }
 
@@ -147,6 +199,7 @@ export class ModelService {
   async withdraw(tx: Transaction, keys: readonly string[]): Promise<void> {
     for (const key of [...keys].sort()) {
       await this.#store.lockKey(tx, key);
+      await this.#store.endCanary(tx, key);
       await this.#store.retireActive(tx, key);
     }
   }
@@ -249,6 +302,40 @@ export class ModelService {
       hint: `it has ${versions.map(String).join(', ')}`,
     });
   }
+}
+
+/**
+ * Whether a version can answer beside those of its key that do.
+ * @throws WeftError CONFLICT, MODEL_INVALID
+ */
+function checkBeside({ key, version, stage, manifest }: RegisteredModel, standing: readonly RegisteredModel[]): void {
+  const refuse = (message: string, hint: string): never => {
+    throw new WeftError('CONFLICT', message, { where: key, hint });
+  };
+  const active = standing.find((each) => each.stage === 'active');
+  const other = standing.find((each) => each.stage === 'canary' && each.version !== version);
+  if (stage === 'active') refuse(`version ${String(version)} answers for everybody`, 'name another version');
+  if (active === undefined) return refuse(`no version of model ${key} is active`, 'promote one first');
+  if (other !== undefined) {
+    refuse(`version ${String(other.version)} is the canary of model ${key}`, `end it first: weft model abort ${key}`);
+  }
+  const given = (['score', 'label', 'cluster'] as const).filter(
+    (name) => active.manifest.outputs[name] !== undefined && manifest.outputs[name] === undefined,
+  );
+  const needed = (manifest.purposes ?? []).filter((purpose) => active.manifest.purposes?.includes(purpose) !== true);
+  const problems = [
+    ...given.map((name) => ({
+      where: `outputs.${name}`,
+      message: `it gives no ${name}, as the active version does`,
+      hint: 'segments may ask for it: add it, or promote the version',
+    })),
+    ...needed.map((purpose) => ({
+      where: 'purposes',
+      message: `it needs ${purpose}, which the active version does not`,
+      hint: 'promote it: whoever does not allow that would leave segments for which the active version answers',
+    })),
+  ];
+  if (problems.length > 0) throw modelInvalid(problems);
 }
 
 async function noSuchModel(tx: Transaction, key: string): Promise<WeftError> {

@@ -81,7 +81,7 @@ export class ModelStore {
   async activate(tx: Transaction, key: string, version: number, atMs: number): Promise<void> {
     // Two promotions within a millisecond still come one after the other.
     await tx.query(
-      `UPDATE models SET stage = 'active',
+      `UPDATE models SET stage = 'active', canary_percent = NULL,
          promoted_at = greatest($3, (SELECT max(promoted_at) + 1 FROM models WHERE key = $1))
        WHERE key = $1 AND version = $2`,
       [key, version, atMs],
@@ -98,7 +98,30 @@ export class ModelStore {
     return row?.version ?? null;
   }
 
+  /** Lets it answer for so many of the profiles, percent; there is no other canary. */
+  async setCanary(tx: Transaction, key: string, version: number, percent: number): Promise<void> {
+    await tx.query(`UPDATE models SET stage = 'canary', canary_percent = $3 WHERE key = $1 AND version = $2`, [
+      key,
+      version,
+      percent,
+    ]);
+  }
+
+  /** Puts the canary of a key, if any, back into the shadow; returns its version, null: there was none. */
+  async endCanary(tx: Transaction, key: string): Promise<number | null> {
+    const [row] = await tx.query<{ version: number }>(
+      `WITH ended AS (UPDATE models SET stage = 'shadow', canary_percent = NULL WHERE key = $1 AND stage = 'canary'
+         RETURNING version) SELECT version FROM ended`,
+      [key],
+    );
+    return row?.version ?? null;
+  }
+
   async setStage(tx: Transaction, key: string, version: number, stage: ModelStage): Promise<void> {
-    await tx.query('UPDATE models SET stage = $3 WHERE key = $1 AND version = $2', [key, version, stage]);
+    await tx.query('UPDATE models SET stage = $3, canary_percent = NULL WHERE key = $1 AND version = $2', [
+      key,
+      version,
+      stage,
+    ]);
   }
 }

@@ -17,6 +17,19 @@ export interface ModelFace {
   readonly features: readonly string[];
 }
 
+/** What scorers know a version by: the active one by the key of the model, a canary by this. No key has such a sign. */
+export function canaryName(key: string): string {
+  return `${key}${CANARY}`;
+}
+
+const CANARY = '@canary';
+
+/** A version that answers for some of the profiles; asked by {@link canaryName}. */
+export interface CanaryFace extends ModelFace {
+  /** Above 0 and below 1. */
+  readonly share: number;
+}
+
 /** A model's answer, with what it rests on. */
 export interface Prediction extends ModelOutput {
   readonly modelKey: string;
@@ -36,12 +49,22 @@ export interface Prediction extends ModelOutput {
 export interface RowScorer {
   /** The active models, by key. */
   readonly models: ReadonlyMap<string, ModelFace>;
+  /** The versions beside them, by key of the model, each with its share of the profiles. */
+  readonly canaries: ReadonlyMap<string, CanaryFace>;
   /**
    * One prediction a row, in order; null where there is none, because the model failed on the row or cannot be asked now.
    * @param asOf the instant that each row was read for, ms; one a row
    * @throws WeftError NOT_FOUND if no version of the model is active; BAD_REQUEST if a row has the wrong length.
    */
   predict(modelKey: string, rows: readonly FeatureRow[], asOf: readonly number[]): Promise<(Prediction | null)[]>;
+}
+
+/** A version by what it is asked by. */
+export function faceOf(
+  { models, canaries }: Pick<RowScorer, 'models' | 'canaries'>,
+  name: string,
+): ModelFace | undefined {
+  return models.get(name) ?? (name.endsWith(CANARY) ? canaries.get(name.slice(0, -CANARY.length)) : undefined);
 }
 
 export function predictionOf(model: ModelFace, row: FeatureRow, output: ModelOutput, asOf: number): Prediction {

@@ -23,7 +23,16 @@ afterEach(async () => {
 async function registered(name: FixtureModel, version = 1): Promise<RegisteredModel & { bytes: Buffer }> {
   const { bytes, manifest } = await readModelFixture(name);
   const digest = await sha256Hex(bytes);
-  const model = { key: name, version, digest, edge: false, stage: 'active', manifest, createdAt: 0 } as const;
+  const model = {
+    key: name,
+    version,
+    digest,
+    edge: false,
+    stage: 'active',
+    manifest,
+    createdAt: 0,
+    canaryPercent: null,
+  } as const;
   return { ...model, probe: A_QUICK_PROBE, bytes };
 }
 

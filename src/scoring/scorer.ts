@@ -1,6 +1,14 @@
 import { WeftError } from '../platform/errors.js';
 import type { ModelOutput, RegisteredModel } from './model-manifest.model.js';
-import { predictionOf, type FeatureRow, type ModelFace, type Prediction, type RowScorer } from './prediction.model.js';
+import {
+  canaryName,
+  predictionOf,
+  type CanaryFace,
+  type FeatureRow,
+  type ModelFace,
+  type Prediction,
+  type RowScorer,
+} from './prediction.model.js';
 import { ServedModel, type ModelHosting } from './served-model.js';
 import type { ScoringObserver } from './scoring-observer.model.js';
 
@@ -18,17 +26,29 @@ const DEFAULT_MAX_ROWS_PER_RUN = 1_024;
 /** Runs are meant to take 200: machines have other things to do. */
 const DEFAULT_RUN_TIMEOUT_MS = 3_000;
 
+/** A version, and the share of the profiles that it answers for; null: for all others. */
+interface ServedRole {
+  readonly served: ServedModel;
+  readonly share: number | null;
+}
+
 /**
  * The models of one version of the definitions; what they answer never changes, so rows that were laid out for this set
  * are never read by a version that lays them out in another way.
  */
 export class ModelSet implements RowScorer {
   readonly models: ReadonlyMap<string, ModelFace>;
+  readonly canaries: ReadonlyMap<string, CanaryFace>;
   readonly #served: ReadonlyMap<string, ServedModel>;
 
-  constructor(served: readonly ServedModel[]) {
-    this.models = new Map(served.map((model) => [model.face.key, model.face]));
-    this.#served = new Map(served.map((model) => [model.face.key, model]));
+  constructor(roles: readonly ServedRole[]) {
+    this.models = new Map(roles.flatMap(({ served: { face }, share }) => (share === null ? [[face.key, face]] : [])));
+    this.canaries = new Map(
+      roles.flatMap(({ served: { face }, share }) => (share === null ? [] : [[face.key, { ...face, share }]])),
+    );
+    this.#served = new Map(
+      roles.map(({ served, share }) => [share === null ? served.face.key : canaryName(served.face.key), served]),
+    );
   }
 
   /** Answers without their provenance; see {@link RowScorer.predict} for bounds and errors. */
@@ -50,8 +70,7 @@ export class ModelSet implements RowScorer {
 
   /** The version of this set that is this one, if any. */
   find(model: RegisteredModel): ServedModel | undefined {
-    const served = this.#served.get(model.key);
-    return served?.is(model) === true ? served : undefined;
+    return [...this.#served.values()].find((served) => served.is(model));
   }
 
   /** Releases the sessions that `next` does not go on with. */
@@ -64,7 +83,7 @@ export class ModelSet implements RowScorer {
   #find(modelKey: string): ServedModel {
     const served = this.#served.get(modelKey);
     if (served !== undefined) return served;
-    const keys = [...this.#served.keys()].sort();
+    const keys = [...this.models.keys()].sort();
     throw new WeftError('NOT_FOUND', `no version of model ${modelKey} is active`, {
       where: 'model',
       hint: keys.length === 0 ? 'register and promote one' : `active are ${keys.join(', ')}`,
@@ -96,8 +115,12 @@ export class Scorer implements RowScorer {
     return this.#current.models;
   }
 
+  get canaries(): ReadonlyMap<string, CanaryFace> {
+    return this.#current.canaries;
+  }
+
   /**
-   * Makes these the models that are served, one a key; sessions of versions that stay are kept. Definitions that are
+   * Makes these the models that are served, one a key and one that is a canary beside it; sessions of versions that stay are kept. Definitions that are
    * laid out for these models keep the set that is returned.
    * @throws WeftError MODEL_INVALID if one cannot be loaded.
    */
@@ -126,7 +149,7 @@ export class Scorer implements RowScorer {
 
   async #reload(models: readonly RegisteredModel[]): Promise<ModelSet> {
     const fresh: ServedModel[] = [];
-    const next: ServedModel[] = [];
+    const next: ServedRole[] = [];
     try {
       for (const model of models) {
         const kept = this.#current.find(model);
@@ -135,7 +158,7 @@ export class Scorer implements RowScorer {
           fresh.push(served);
           await served.load();
         }
-        next.push(served);
+        next.push({ served, share: model.canaryPercent === null ? null : model.canaryPercent / 100 });
       }
     } catch (error) {
       await Promise.all(fresh.map((model) => model.retire()));
@@ -143,7 +166,7 @@ export class Scorer implements RowScorer {
     }
     const previous = this.#current;
     this.#current = new ModelSet(next);
-    await previous.retire(next);
+    await previous.retire(next.map(({ served }) => served));
     return this.#current;
   }
 }

@@ -21,6 +21,7 @@ beforeAll(async () => {
     stage: 'active' as const,
     manifest,
     createdAt: 0,
+    canaryPercent: null,
     probe: A_QUICK_PROBE,
   }));
   const blobs = new Map([forest, iris].map(({ bytes, manifest }) => [manifest.key, bytes]));
@@ -109,7 +110,11 @@ describe('the scoring batcher', () => {
 
   test('a run that fails fails its own calls, and the next one is not held up', async () => {
     const batcher = new ScoringBatcher({ maxQueuedRows: 2 });
-    const broken: RowScorer = { models: scorer.models, predict: async () => Promise.reject(new Error('broken')) };
+    const broken: RowScorer = {
+      models: scorer.models,
+      canaries: scorer.canaries,
+      predict: async () => Promise.reject(new Error('broken')),
+    };
     const row = forestRows[0] ?? [];
     const [bad, good] = await Promise.allSettled([
       batcher.predict(broken, 'benign_forest', row, 0),

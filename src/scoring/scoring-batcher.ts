@@ -1,5 +1,5 @@
 import { WeftError } from '../platform/errors.js';
-import type { FeatureRow, Prediction, RowScorer } from './prediction.model.js';
+import { faceOf, type FeatureRow, type Prediction, type RowScorer } from './prediction.model.js';
 
 const DEFAULT_MAX_QUEUED_ROWS = 10_000;
 const RETRY_AFTER_MS = 100;
@@ -37,7 +37,7 @@ export class ScoringBatcher {
    * @throws WeftError OVERLOADED; UNAVAILABLE where the model gives no answer; NOT_FOUND and BAD_REQUEST as {@link RowScorer.predict}, for this row alone.
    */
   async predict(scorer: RowScorer, modelKey: string, row: FeatureRow, asOf: number): Promise<Prediction> {
-    const features = scorer.models.get(modelKey)?.features.length;
+    const features = faceOf(scorer, modelKey)?.features.length;
     // What would fail the whole batch is asked alone, so that it fails alone.
     if (features !== row.length) return only(modelKey, await scorer.predict(modelKey, [row], [asOf]));
     if (this.#queuedRows >= this.#maxQueuedRows) {

@@ -5,20 +5,13 @@ import type { MatchedInputs } from '../identity/matching/matching.model.js';
 import type { ConsentTerms } from '../profiles/consent.model.js';
 import type { TraitRules } from '../profiles/trait-rule.model.js';
 import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
+import type { ActiveModel } from './asked-version.model.js';
 import type { CompiledSegment } from './compile-segment.js';
 import type { SearchedFeature } from './searched-features.js';
 
-/** A model that segments read, bound to the features of this set. */
-export interface ActiveModel {
-  readonly key: string;
-  readonly version: number;
-  /** Indexes into the feature set, in the order of the model's feature service. */
-  readonly featureIndexes: readonly number[];
-}
-
-/** Scores many rows of one model in one go; row i of the answer belongs to row i of the input, null where there is none. */
+/** Scores many rows of one version (`AskedVersion.scoredAs`) in one go; row i of the answer belongs to row i of the input, null where there is none. */
 export type ScoreRows = (
-  modelKey: string,
+  scoredAs: string,
   rows: readonly FeatureRow[],
   asOf: readonly number[],
 ) => Promise<(Prediction | null)[]>;

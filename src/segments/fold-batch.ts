@@ -45,6 +45,9 @@ import { isShadow, shadowIdOf } from './shadow.model.js';
  * F12 Shadows (`shadow.model.ts`) are folded like all others and emit nothing. A segment that is activated out of its shadow
  *     takes over what that remembers.
  *
+ * F13 Where nothing changed but which versions of models answer, the cause of what a sweep changes is `model`, of segments
+ *     that ask one; of all others it is time.
+ *
  * Scores are what makes this more than a loop: a model wants many rows at once. So each step is a generator that stops
  * wherever it needs an evaluation; one round takes all steps that wait on different profiles, scores them in one batch
  * per model, evaluates, and resumes them.
@@ -227,8 +230,8 @@ export function* evaluateOnce(evaluation: Evaluation): StepProgram {
 /** F3. An evaluation always moves `dueAt` on, so this ends. */
 export function* fireDue(profile: ProfileWork, untilT: number, out: FoldChange[]): StepProgram {
   while (profile.mergedInto === null && profile.dueAt <= untilT) {
-    const edited = profile.timer?.sweep != null && profile.timer.dueAt === profile.dueAt;
-    const cause: ChangeCause = { kind: edited ? 'edit' : 'timer', pos: null };
+    const sweep = profile.timer?.dueAt === profile.dueAt ? profile.timer.sweep : null;
+    const cause: ChangeCause = { kind: sweep === null ? 'timer' : sweep < 0 ? 'model' : 'edit', pos: null };
     yield { profile, t: profile.dueAt, cause, emit: true, segments: null, out };
   }
 }
@@ -334,8 +337,9 @@ function evaluate(context: FoldContext, evaluation: Evaluation): void {
     const standing = profile.memberships.get(segment.segmentId);
     const truth = segment.evaluate(context, t, heldSince(segment, evaluation, standing ?? shadowOf(segment, profile)));
     if (truth !== (standing !== undefined)) {
-      if (truth) flip(profile, segment, 'enter', evaluation);
-      else flip(profile, segment, 'leave', { ...evaluation, cause: causeOfLeaving(context, segment, evaluation) });
+      const cause = causeFor(context, segment, evaluation);
+      if (truth) flip(profile, segment, 'enter', { ...evaluation, cause });
+      else flip(profile, segment, 'leave', { ...evaluation, cause: causeOfLeaving(context, segment, { t, cause }) });
     }
     const since = profile.memberships.get(segment.segmentId)?.since ?? t;
     dueAt = Math.min(dueAt, segment.nextFlip(context, t, truth, since));
@@ -359,8 +363,29 @@ function flip(profile: ProfileWork, segment: CompiledSegment, kind: ChangeKind, 
   out.push({ profileId: profile.id, segmentId, kind, at: t, version, cause, emit: emit && !isShadow(segmentId) });
 }
 
+/** F13. */
+function causeFor({ definitions }: FoldContext, segment: CompiledSegment, { cause }: Evaluation): ChangeCause {
+  if (cause.kind !== 'model' || asksModels(segment, definitions.segments.byKey)) return cause;
+  return { kind: 'timer', pos: null };
+}
+
+/** Itself or by one that it refers to. */
+function asksModels({ modelDeps, segmentDeps }: CompiledSegment, byKey: ReadonlyMap<string, CompiledSegment>): boolean {
+  return (
+    modelDeps.length > 0 ||
+    segmentDeps.some((key) => {
+      const other = byKey.get(key);
+      return other !== undefined && asksModels(other, byKey);
+    })
+  );
+}
+
 /** F9. What merges, loads and edits do is told as theirs, whatever consent has to do with it. */
-function causeOfLeaving(context: FoldContext, { gate }: CompiledSegment, { t, cause }: Evaluation): ChangeCause {
+function causeOfLeaving(
+  context: FoldContext,
+  { gate }: CompiledSegment,
+  { t, cause }: Pick<Evaluation, 't' | 'cause'>,
+): ChangeCause {
   if (gate === null || (cause.kind !== 'event' && cause.kind !== 'timer') || gate.isOpen(context, t)) return cause;
   return { kind: 'consent', pos: cause.pos };
 }

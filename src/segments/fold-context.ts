@@ -7,7 +7,8 @@ import type { HeldConsent } from '../profiles/consent.model.js';
 import type { TraitConflict } from '../profiles/trait-rule.model.js';
 import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
 import type { CompiledSegment } from './compile-segment.js';
-import type { ActiveModel, Definitions } from './definitions.model.js';
+import { featuresOfModel, versionFor, type ActiveModel, type AskedVersion } from './asked-version.model.js';
+import type { Definitions } from './definitions.model.js';
 import type { EvalContext, ModelOutput } from './eval-context.model.js';
 import type { ProfileWork } from './profile-work.model.js';
 import { inputsAsOf, scoreHoldsUntil } from './score-steps.model.js';
@@ -95,7 +96,7 @@ export class FoldContext implements EvalContext {
   dropStaleScores(profile: ProfileWork, touched: readonly number[]): void {
     for (const key of profile.scores.keys()) {
       const model = this.definitions.models.get(key);
-      if (model === undefined || model.featureIndexes.some((index) => touched.includes(index))) {
+      if (model === undefined || featuresOfModel(model).some((index) => touched.includes(index))) {
         profile.scores.delete(key);
       }
     }
@@ -109,26 +110,42 @@ export class FoldContext implements EvalContext {
           !isFresh(profile, model, t) && segments.some((segment) => this.#asks(segment, model.key, profile, t)),
       );
       if (due.length === 0) continue;
-      const isFirst = model.featureIndexes.map(
-        (index) => this.definitions.features.definitions[index]?.aggregate === 'first',
+      if (model.canary === null) {
+        await this.#scoreBy(model, due);
+        continue;
+      }
+      const ofCanary = due.filter(({ profile }) => versionFor(model, profile.id) !== model);
+      await this.#scoreBy(model.canary, ofCanary);
+      const others = new Set(ofCanary);
+      await this.#scoreBy(
+        model,
+        due.filter((request) => !others.has(request)),
       );
-      const inputs = due.map(({ profile, t }) => this.#inputs(model, isFirst, profile, t));
-      const predictions = await this.definitions.score(
-        model.key,
-        inputs.map(({ row }) => row),
-        inputs.map(({ asOf }) => asOf),
-      );
-      due.forEach(({ profile }, i) => {
-        const prediction = predictions[i] ?? null;
-        if (prediction === null) {
-          profile.scores.delete(model.key);
-          profile.unscored.add(model.key);
-        } else {
-          profile.scores.set(model.key, withoutEmbedding(prediction));
-          profile.unscored.delete(model.key);
-        }
-      });
     }
+  }
+
+  async #scoreBy(version: AskedVersion, due: readonly ScoreRequest[]): Promise<void> {
+    if (due.length === 0) return;
+    const { key, scoredAs } = version;
+    const isFirst = version.featureIndexes.map(
+      (index) => this.definitions.features.definitions[index]?.aggregate === 'first',
+    );
+    const inputs = due.map(({ profile, t }) => this.#inputs(version, isFirst, profile, t));
+    const predictions = await this.definitions.score(
+      scoredAs,
+      inputs.map(({ row }) => row),
+      inputs.map(({ asOf }) => asOf),
+    );
+    due.forEach(({ profile }, i) => {
+      const prediction = predictions[i] ?? null;
+      if (prediction === null) {
+        profile.scores.delete(key);
+        profile.unscored.add(key);
+      } else {
+        profile.scores.set(key, withoutEmbedding(prediction));
+        profile.unscored.delete(key);
+      }
+    });
   }
 
   /** Whether a segment cannot be judged at `t`, because a model that it would have to ask gave no answer. */
@@ -147,7 +164,7 @@ export class FoldContext implements EvalContext {
   }
 
   #inputs(
-    { featureIndexes }: ActiveModel,
+    { featureIndexes }: AskedVersion,
     isFirst: readonly boolean[],
     profile: ProfileWork,
     t: number,
@@ -173,5 +190,6 @@ function withoutEmbedding(prediction: Prediction): Prediction {
 
 function isFresh(profile: ProfileWork, model: ActiveModel, t: number): boolean {
   const prediction = profile.scores.get(model.key);
-  return prediction?.version === model.version && prediction.asOf <= t && t < scoreHoldsUntil(prediction.validUntil);
+  if (prediction?.version !== versionFor(model, profile.id).version) return false;
+  return prediction.asOf <= t && t < scoreHoldsUntil(prediction.validUntil);
 }

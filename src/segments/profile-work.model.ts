@@ -47,7 +47,7 @@ export function newAnchorWork({
 
 export interface Timer {
   readonly dueAt: number;
-  /** Set where an edit of definitions asked for it: the definitions version. */
+  /** Set where a change of definitions asked for it: their version; negative where it is one of models alone. */
   readonly sweep: number | null;
   /** Segments that could not be judged, rising: {@link ProfileWork.stale}. */
   readonly stale: readonly number[];

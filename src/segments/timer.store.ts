@@ -102,11 +102,12 @@ export class TimerStore {
    * earlier stands, and stays a timer: it evaluates everything, too. Until one of these has fired, the profile is swept
    * and not evaluated (`is_swept`).
    * @param part theirs
+   * @param sweep see {@link Timer}; an edit that waits at the same instant stays one
    */
   async sweep(
     tx: Transaction,
     profileIds: readonly Uuid[],
-    { part, dueAt, version }: { readonly part: number; readonly dueAt: number; readonly version: number },
+    { part, dueAt, sweep }: { readonly part: number; readonly dueAt: number; readonly sweep: number },
   ): Promise<void> {
     if (profileIds.length === 0) return;
     await tx.run({
@@ -115,8 +116,10 @@ export class TimerStore {
              SELECT id, $2, $3, $4, true FROM unnest($1::uuid[]) AS p (id)
              ON CONFLICT (profile_id) DO UPDATE
                SET due_at = least(t.due_at, excluded.due_at), is_swept = true,
-                   sweep = CASE WHEN t.due_at >= excluded.due_at THEN excluded.sweep ELSE t.sweep END`,
-      values: [uuidArray(profileIds, (id) => id), dueAt, part, version],
+                   sweep = CASE WHEN t.due_at > excluded.due_at THEN excluded.sweep
+                                WHEN t.due_at = excluded.due_at THEN greatest(t.sweep, excluded.sweep)
+                                ELSE t.sweep END`,
+      values: [uuidArray(profileIds, (id) => id), dueAt, part, sweep],
     });
   }
 }

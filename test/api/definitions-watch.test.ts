@@ -62,7 +62,7 @@ it('a timer that was due before the sweep is waited for, too', async () => {
     for (const { part } of parts) {
       const timers = new TimerStore();
       const ids = await timers.lockRange(tx, { part, afterId: LEAST_ID, limit: 10 });
-      await timers.sweep(tx, ids, { part, dueAt: world.clock.now() + 1, version: 1 });
+      await timers.sweep(tx, ids, { part, dueAt: world.clock.now() + 1, sweep: 1 });
     }
   });
   expect(await world.db.query('SELECT profile_id, due_at, sweep FROM timers ORDER BY 1')).toEqual(dueBefore);

@@ -22,7 +22,17 @@ async function medianUs(rounds: number, work: () => Promise<unknown>): Promise<n
 const { bytes, manifest } = await readModelFixture(MODEL);
 const scorer = new Scorer({ loadBytes: async () => Promise.resolve(bytes), startHost: noHost });
 await scorer.reload([
-  { key: MODEL, version: 1, digest: MODEL, edge: false, stage: 'active', manifest, createdAt: 0, probe: A_QUICK_PROBE },
+  {
+    key: MODEL,
+    version: 1,
+    digest: MODEL,
+    edge: false,
+    stage: 'active',
+    manifest,
+    createdAt: 0,
+    canaryPercent: null,
+    probe: A_QUICK_PROBE,
+  },
 ]);
 const golden = manifest.goldenVectors.map((vector) => goldenRow(manifest.featureService.features, vector));
 const rows = Array.from({ length: 1_024 }, (_, i): FeatureRow => golden[i % golden.length] ?? []);

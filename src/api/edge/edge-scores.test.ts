@@ -14,7 +14,7 @@ function definitionsOf(version: number): ApiDefinitions {
     edgeModels: ['buyer'],
     purposes: new Map([['ads', { default: 'denied', expiresAfterDays: null }]]),
     modelPurposes: new Map([['buyer', ['ads']]]),
-    models: new Map([['buyer', { featureIndexes: [0] }]]),
+    models: new Map([['buyer', { key: 'buyer', scoredAs: 'buyer', featureIndexes: [0], canary: null }]]),
     scorer: { version },
     features: {
       decode: (bytes: Buffer) => bytes[0],

@@ -1,6 +1,7 @@
 import type { Clock } from '../../platform/clock.js';
 import type { Uuid } from '../../platform/ids.js';
 import type { FeatureRow, Prediction, RowScorer } from '../../scoring/prediction.model.js';
+import { versionFor } from '../../segments/asked-version.model.js';
 import type { ProfileGlance } from '../../segments/profile-snapshot.model.js';
 import type { ApiDefinitions } from '../api-definitions.model.js';
 import { EdgeMarks, type EdgeScoreView } from './edge-answer.model.js';
@@ -71,9 +72,11 @@ export class EdgeScores {
     const asked = EdgeMarks.of(definitions).modelsFor(profile, t);
     const predictions = await Promise.all(
       asked.map((model) => {
-        const row = models.get(model)?.featureIndexes.map((index) => features.value(state, index, t));
+        const bound = models.get(model);
+        const version = bound === undefined ? undefined : versionFor(bound, profile.id);
+        const row = version?.featureIndexes.map((index) => features.value(state, index, t));
         // Without a binding the scorer is asked all the same: it says which models there are.
-        return this.#options.batcher.predict(scorer, model, row ?? [], t);
+        return this.#options.batcher.predict(scorer, version?.scoredAs ?? model, row ?? [], t);
       }),
     );
     const scores = predictions.map(viewOf);

@@ -5,6 +5,7 @@ import { consentTrait, isAllowed, UNDECLARED } from '../../profiles/consent.mode
 import type { RegisteredModel } from '../../scoring/model-manifest.model.js';
 import type { FeatureRow, Prediction } from '../../scoring/prediction.model.js';
 import { ablate, type ExplainedModel } from '../../segments/ablate-model.js';
+import { versionFor, type AskedVersion } from '../../segments/asked-version.model.js';
 import type { CompiledSegment } from '../../segments/compile-segment.js';
 import { leafScope } from '../../segments/compile-leaf.js';
 import { explainSegment, type ExplainedSegment } from '../../segments/explain-segment.js';
@@ -31,7 +32,7 @@ interface ExplainAsk {
   readonly state: AnchorState;
   /** ms */
   readonly t: number;
-  /** The active models, with what they were trained on. */
+  /** The versions that answer for somebody, with what they were trained on. */
   readonly models: () => Promise<readonly RegisteredModel[]>;
 }
 
@@ -90,7 +91,7 @@ async function explainModels(ask: ExplainAsk, keys: readonly string[]): Promise<
   const registered = await ask.models();
   const explained = await Promise.all(
     keys.map(async (key) => {
-      const model = definitions.models.get(key);
+      const model = versionOf(ask, key);
       if (model === undefined || !isAllowedModel(ask, key)) return null;
       const manifest = registered.find((each) => each.key === key && each.version === model.version)?.manifest;
       return ablate({
@@ -103,8 +104,15 @@ async function explainModels(ask: ExplainAsk, keys: readonly string[]): Promise<
   return explained.filter((each) => each !== null);
 }
 
-function rowOf({ definitions, state, t }: ExplainAsk, model: string): FeatureRow {
-  const indexes = definitions.models.get(model)?.featureIndexes ?? [];
+/** The version that answers for this profile. */
+function versionOf({ definitions, snapshot }: ExplainAsk, key: string): AskedVersion | undefined {
+  const model = definitions.models.get(key);
+  return model === undefined ? undefined : versionFor(model, snapshot.id);
+}
+
+function rowOf(ask: ExplainAsk, model: string): FeatureRow {
+  const { definitions, state, t } = ask;
+  const indexes = versionOf(ask, model)?.featureIndexes ?? [];
   return indexes.map((index) => definitions.features.value(state, index, t));
 }
 
@@ -114,9 +122,10 @@ async function scoreRows(
   model: string,
   rows: readonly FeatureRow[],
 ): Promise<(Prediction | null)[] | null> {
-  if (!ask.definitions.models.has(model) || !isAllowedModel(ask, model)) return null;
+  const version = versionOf(ask, model);
+  if (version === undefined || !isAllowedModel(ask, model)) return null;
   return ask.definitions.score(
-    model,
+    version.scoredAs,
     rows,
     rows.map(() => ask.t),
   );

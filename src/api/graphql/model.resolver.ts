@@ -110,6 +110,13 @@ class Model {
   @Field(() => ModelStage, { description: 'What it is used for.' })
   stage!: string;
 
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      'Share of all profiles that it answers for, percent, 1 to 99; null where it is not of stage `CANARY`. They are told by a hash of their ids.',
+  })
+  canaryPercent!: number | null;
+
   @Field(() => Boolean, {
     description: 'Whether edge keys, which sit in browsers, may be told what it says while it is active.',
   })
@@ -182,6 +189,14 @@ const RolledBack = resultUnion<Model>('RollbackModelResult', { type: Model, name
   'InvalidDefinition',
 ]);
 
+const Canary = resultUnion<Model>('SetModelCanaryResult', { type: Model, name: 'Model' }, [
+  'NotFound',
+  'Conflict',
+  'InvalidDefinition',
+  'BadRequest',
+]);
+const Aborted = resultUnion<Model>('AbortModelCanaryResult', { type: Model, name: 'Model' }, ['NotFound', 'Conflict']);
+
 const VERSION_DIGITS = 10;
 const MAX_VERSION = 2_147_483_647;
 
@@ -231,6 +246,39 @@ export class ModelResolver {
   }
 
   @Authorized('admin')
+  @Mutation(() => Canary.type, {
+    description:
+      'Lets a version answer for some of the people, beside the active one. Whoever is among 5 percent is among 20; a merge keeps what the survivor has. `promoteModel` and `abortModelCanary` end it.',
+  })
+  setModelCanary(
+    @Ctx() { services, watch }: ApiContext,
+    @Arg('key', () => String, { description: 'Key of the model, as `purchase_intent`.' }) key: string,
+    @Arg('version', () => Int, { description: 'Which version of the model, 1, 2, …' }) version: number,
+    @Arg('percent', () => Int, { description: 'For how many of 100 profiles it answers, 1 to 99.' }) percent: number,
+  ): Promise<unknown> {
+    return Canary.attempt(async () => {
+      const model = await services.models.canary(key, version, percent);
+      await watch.reload();
+      return modelOf(model);
+    });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Aborted.type, {
+    description: 'Ends the canary of a model, which is `SHADOW` then: the active version answers for everybody again.',
+  })
+  abortModelCanary(
+    @Ctx() { services, watch }: ApiContext,
+    @Arg('key', () => String, { description: 'Key of the model, as `purchase_intent`.' }) key: string,
+  ): Promise<unknown> {
+    return Aborted.attempt(async () => {
+      const model = await services.models.abort(key);
+      await watch.reload();
+      return modelOf(model);
+    });
+  }
+
+  @Authorized('admin')
   @Mutation(() => RolledBack.type, {
     description: 'Takes the last promotion back: the version that was active before answers again.',
   })
@@ -246,13 +294,14 @@ export class ModelResolver {
   }
 }
 
-function modelOf({ key, version, stage, edge, digest, manifest, createdAt, probe }: ListedModel): Model {
+function modelOf({ key, version, stage, edge, digest, manifest, createdAt, probe, canaryPercent }: ListedModel): Model {
   const { description, featureService, metrics, purposes = [] } = manifest;
   return {
     key,
     version,
     label: manifest.version,
     stage,
+    canaryPercent,
     edge,
     purposes,
     digest,

@@ -9,7 +9,8 @@ import { consentTrait, expiryOf, isAllowed, UNDECLARED, wordIn } from '../../pro
 import { groupsOf, type KnownGroup } from '../../profiles/groups.model.js';
 import type { Provenance } from '../../profiles/trait-rule.model.js';
 import { ModelReader } from '../../scoring/model.reader.js';
-import type { Prediction } from '../../scoring/prediction.model.js';
+import { faceOf, type ModelFace, type Prediction } from '../../scoring/prediction.model.js';
+import { versionFor, type AskedVersion } from '../../segments/asked-version.model.js';
 import type { CompiledSegment } from '../../segments/compile-segment.js';
 import type { ProfileSnapshot, SnapshotMembership } from '../../segments/profile-snapshot.model.js';
 import type { ChangeCause } from '../../segments/segment.model.js';
@@ -296,7 +297,7 @@ export class ProfileView {
   /** @throws WeftError as {@link explainMembership} */
   explainMembership(key: string): Promise<MembershipExplanation> {
     const { definitions, services } = this.reads;
-    const models = () => new ModelReader(services.db).active();
+    const models = () => new ModelReader(services.db).answering();
     return explainMembership(
       { definitions, snapshot: this.#snapshot, state: this.#decoded(), t: this.#t, models },
       key,
@@ -305,7 +306,7 @@ export class ProfileView {
 
   /** @throws WeftError NOT_FOUND if no version of the model is active; OVERLOADED */
   async score(model: string, request: unknown = null): Promise<ScoreView> {
-    const face = this.#allowsModel(model) ? undefined : this.reads.definitions.scorer.models.get(model);
+    const face = this.#allowsModel(model) ? undefined : this.#faceOf(model);
     if (face !== undefined) {
       const nothing = {
         ...{ score: null, label: null, cluster: null, embedding: null, validUntil: null },
@@ -339,12 +340,23 @@ export class ProfileView {
   async #predict(key: string, request: unknown = null): Promise<Prediction> {
     const { definitions, services } = this.reads;
     const state = this.#decoded();
-    const indexes = definitions.models.get(key)?.featureIndexes;
+    const version = this.#versionOf(key);
+    const indexes = version?.featureIndexes;
     const read = indexes?.map((index) => definitions.features.definitions[index]);
     const values = readRequestValues(read?.filter((definition) => definition !== undefined) ?? [], request);
     const row = indexes?.map((index) => definitions.features.value(state, index, this.#t, values));
     // Without a binding the scorer is asked all the same: it says which models there are.
-    return services.batcher.predict(definitions.scorer, key, row ?? [], this.#t);
+    return services.batcher.predict(definitions.scorer, version?.scoredAs ?? key, row ?? [], this.#t);
+  }
+
+  /** The version that answers for this profile. */
+  #versionOf(key: string): AskedVersion | undefined {
+    const model = this.reads.definitions.models.get(key);
+    return model === undefined ? undefined : versionFor(model, this.#snapshot.id);
+  }
+
+  #faceOf(key: string): ModelFace | undefined {
+    return faceOf(this.reads.definitions.scorer, this.#versionOf(key)?.scoredAs ?? key);
   }
 
   /** Through references too; these go round in no circle. */

@@ -5,6 +5,7 @@ import { ModelReader } from '../../src/scoring/model.reader.js';
 import type { ModelManifest } from '../../src/scoring/model-manifest.model.js';
 import type { PromotionPreview } from '../../src/scoring/promotion-preview.model.js';
 import { aFeature } from '../support/a-feature.js';
+import { aPurpose } from '../support/a-purpose.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { runWith } from '../support/command-runner.js';
 import { readModelFixture } from '../support/model-fixtures.js';
@@ -69,6 +70,13 @@ function another(manifest: ModelManifest): ModelManifest {
   };
 }
 
+/** A sweep evaluates people a millisecond after the newest instant that the log knows of. */
+async function settle(): Promise<void> {
+  await world.drain();
+  world.clock.advance(1);
+  await world.drain();
+}
+
 async function members(): Promise<Map<string, Set<string>>> {
   const rows = await world.db.query<{ key: string; id: string }>(
     'SELECT s.key, m.profile_id AS id FROM memberships m JOIN segments s ON s.id = m.segment_id',
@@ -119,7 +127,7 @@ describe('a promotion', () => {
 
     world.clock.advance(MINUTE_MS);
     await world.engine.services.models.promote(KEY, 2);
-    await world.drain();
+    await settle();
     const after = await members();
     const none = new Set<string>();
     expect(preview.segments).toEqual(
@@ -201,5 +209,159 @@ describe('a promotion', () => {
     expect(stderr).toContain('note: No active segment asks the model.\n');
     // It fails on widths above 2.
     expect(stderr).toMatch(/note: It gave no answer about \d+ of 240 people: they stay as they are\./);
+  });
+});
+
+describe('a canary', () => {
+  interface Told {
+    readonly id: string;
+    readonly version: number;
+    readonly score: number;
+    readonly live: boolean;
+    readonly now: boolean;
+  }
+
+  /** What each of the people is told. */
+  async function told(): Promise<Map<string, Told>> {
+    type Answer = Record<string, { id: string; score: Told; live: { isMember: boolean }; now: { isMember: boolean } }>;
+    const ofSome = (first: number) =>
+      world.data<Answer>(
+        `{ ${Array.from({ length: 15 }, (_, i) => `p${String(first + i)}`)
+          .map(
+            (value) => `${value}: profile(identifier: { namespace: "user_id", value: "${value}" }) {
+              id score(model: "${KEY}") { version score }
+              live: membership(segment: "big") { isMember } now: membership(segment: "big", evaluate: NOW) { isMember } }`,
+          )
+          .join(' ')} }`,
+      );
+    const answers = await Promise.all([0, 15, 30, 45].map(ofSome));
+    return new Map(
+      Object.entries(Object.assign({}, ...answers) as Answer).map(([value, { id, score, live, now }]) => [
+        value,
+        { id, version: score.version, score: score.score, live: live.isMember, now: now.isMember },
+      ]),
+    );
+  }
+
+  const asked = (people: ReadonlyMap<string, Told>, version: number): Set<string> =>
+    new Set([...people].flatMap(([value, each]) => (each.version === version ? [value] : [])));
+
+  async function canary(percent: number): Promise<Map<string, Told>> {
+    world.clock.advance(MINUTE_MS);
+    const answer = await world.data<{ setModelCanary: { stage: string; canaryPercent: number } }>(
+      `mutation { setModelCanary(key: "${KEY}", version: 1, percent: ${String(percent)}) {
+         ... on Model { stage canaryPercent } ... on Failure { message } } }`,
+    );
+    expect(answer.setModelCanary).toEqual({ stage: 'CANARY', canaryPercent: percent });
+    await settle();
+    return told();
+  }
+
+  it('answers for its share of the people wherever the model is asked, and for nobody else', async () => {
+    expect(asked(await told(), 2).size).toBe(60);
+    const head = (await world.feed()).at(-1)?.seq ?? 0;
+    const people = await canary(30);
+    const some = asked(people, 1);
+    expect(some.size).toBeGreaterThan(5);
+    expect(some.size).toBeLessThan(35);
+    for (const { score, live, now } of people.values()) expect([live, now]).toEqual([score > 1, score > 1]);
+    const changes = (await world.feed()).filter(({ seq }) => seq > head);
+    expect(changes.length).toBeGreaterThan(0);
+    expect(new Set(changes.map(({ cause }) => cause.kind))).toEqual(new Set(['model']));
+    expect(new Set(changes.map(({ segment }) => segment))).not.toContain('wide');
+  });
+
+  it('goes on answering for whom it answered when the share grows, and for a survivor after a merge', async () => {
+    const some = asked(await told(), 1);
+    const people = await canary(60);
+    const more = asked(people, 1);
+    expect([...some].filter((value) => !more.has(value))).toEqual([]);
+    expect(more.size).toBeGreaterThan(some.size);
+    const others = asked(people, 2);
+    const [one, other] = [[...more][0] ?? '', [...others][0] ?? ''];
+    const versionOf = new Map([...people.values()].map(({ id, version }) => [id, version]));
+    world.clock.advance(MINUTE_MS);
+    await world.accept([
+      aTrack('met', { user_id: one, email: 'both@example.org' }),
+      aTrack('met', { user_id: other, email: 'both@example.org' }),
+    ]);
+    await settle();
+    const merged = await told();
+    for (const value of [one, other]) {
+      const { id, version } = merged.get(value) ?? { id: '', version: NaN };
+      expect(version).toBe(versionOf.get(id));
+    }
+  });
+
+  it('is told apart by the list, explanations and events that come later', async () => {
+    expect((await weft('list')).stdout).toMatch(new RegExp(`^${KEY} +1 +fixture-1 +canary 60 %`, 'm'));
+    const people = await told();
+    const value = [...asked(people, 1)].at(-1) ?? '';
+    world.clock.advance(MINUTE_MS);
+    await world.accept([aTrack('sized', { user_id: value }, { properties: { width: 0.6, height: 0.1 } })]);
+    await settle();
+    const { live, score, version } = (await told()).get(value) ?? { live: null, score: NaN, version: NaN };
+    expect([version, live]).toEqual([1, score > 1]);
+    const { profile } = await world.data<{ profile: { membershipExplanation: { models: unknown } } }>(
+      `{ profile(identifier: { namespace: "user_id", value: "${value}" }) {
+           membershipExplanation(segment: "big") { models { version score } } } }`,
+    );
+    expect(profile.membershipExplanation.models).toEqual([{ version: 1, score }]);
+  });
+
+  it('ends at once, and everybody is asked of the active version again', async () => {
+    world.clock.advance(MINUTE_MS);
+    expect((await weft('abort', KEY)).stdout).toMatch(/version 1 is shadow/);
+    await settle();
+    const people = await told();
+    expect(asked(people, 1).size).toBe(0);
+    for (const { score, live, now } of people.values()) expect([live, now]).toEqual([score > 1, score > 1]);
+    expect((await weft('abort', KEY)).stderr).toContain(`no version of model ${KEY} is a canary`);
+  });
+
+  it('becomes the active version by a promotion, which ends it', async () => {
+    await canary(10);
+    const preview = await world.data<{ modelPromotionPreview: PromotionPreview }>(QUERY, { version: 1 });
+    expect(preview.modelPromotionPreview.active).toBe(2);
+    await world.engine.services.models.promote(KEY, 1);
+    world.clock.advance(MINUTE_MS);
+    await settle();
+    expect(asked(await told(), 1).size).toBe(60);
+    const { models } = await world.data<{ models: { edges: { node: { stage: string; canaryPercent: null }[] }[] } }>(
+      '{ models { edges { node { key version stage canaryPercent } } } }',
+    );
+    expect(models.edges.map(({ node }) => node)).toEqual([
+      { key: 'fresh', version: 1, stage: 'SHADOW', canaryPercent: null },
+      { key: KEY, version: 1, stage: 'ACTIVE', canaryPercent: null },
+      { key: KEY, version: 2, stage: 'RETIRED', canaryPercent: null },
+    ]);
+  });
+
+  it.each([
+    ['several_outputs', 1, 5, 'version 1 answers for everybody'],
+    ['several_outputs', 2, 100, 'the percentage is not from 1 to 99'],
+    ['several_outputs', 7, 5, 'there is no version 7 of model several_outputs'],
+    ['fresh', 1, 5, 'no version of model fresh is active'],
+  ])('of %s, version %i, for %i of 100 is refused: %s', async (key, version, percent, message) => {
+    const answer = await world.data<{ setModelCanary: { message: string } }>(
+      `mutation { setModelCanary(key: "${key}", version: ${String(version)}, percent: ${String(percent)}) {
+         ... on Failure { message } } }`,
+    );
+    expect(answer.setModelCanary.message).toContain(message);
+  });
+
+  it('gives what the active version gives, and needs nothing that it does not', async () => {
+    const { bytes, manifest } = await readModelFixture(KEY);
+    const { score } = manifest.outputs;
+    const { models, purposes } = world.engine.services;
+    await purposes.apply([aPurpose('ads', { default: 'granted' })]);
+    const { model } = await models.register(bytes, {
+      ...{ ...manifest, version: 'less', purposes: ['ads'] },
+      outputs: score === undefined ? {} : { score },
+      goldenVectors: [{ features: { width: 1, height: 2 }, expected: { score: 4.623310565948486 } }],
+    });
+    const refused = models.canary(KEY, model.version, 5);
+    await expect(refused).rejects.toThrow(/it gives no label, as the active version does/);
+    await expect(refused).rejects.toThrow(/it needs ads, which the active version does not/);
   });
 });
