@@ -28,6 +28,8 @@ export function calendarDateOf(value: Value, zone: ZoneOffsets): CalendarDate | 
   if (match === null) return null;
   // Without a year it may be 29 February.
   const [year, month, day] = [Number(match[1] ?? 2000), Number(match[2]), Number(match[3])];
-  const date = new Date(Date.UTC(year, month - 1, day));
-  return date.getUTCMonth() + 1 === month && date.getUTCDate() === day ? { month, day } : null;
+  if (month < 1 || month > 12 || day < 1 || day > 31) return null;
+  // Other days are in each month.
+  if (day > 28 && new Date(Date.UTC(year, month - 1, day)).getUTCDate() !== day) return null;
+  return { month, day };
 }

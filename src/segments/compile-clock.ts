@@ -11,12 +11,12 @@ import { nextChange, wallReading, type WallReading } from './wall-clock.js';
  * What a wall clock shows at `t`, and the first instant at which it shows something else.
  *
  * @param compile compiles the zone and the date
- * @param judge what is made of it, where only that matters: then it holds for as long as that stays the same
+ * @param judgement what is made of it, where only that matters: then it holds for as long as that stays the same
  */
 export function compileClock(
   node: ClockExpression,
   compile: (operand: ClockExpression['zone']) => CompiledNode,
-  judge: (value: Value) => Value = same,
+  { of: judge, edges }: Judgement = AS_IT_IS,
 ): CompiledNode {
   const zoneOf = compileZone(node, compile);
   const date = node.date === null ? null : compile(node.date);
@@ -29,10 +29,7 @@ export function compileClock(
     if (zone === null) return until;
     const reading = readingOf(ctx, t, zone);
     const now = judge(reading.valueAt(zone.toWall(t)));
-    return Math.min(
-      until,
-      nextChange(zone, t, reading, (value) => judge(value) === now),
-    );
+    return Math.min(until, nextChange(zone, t, reading, { holds: (value) => judge(value) === now, edges }));
   };
   return {
     evaluate: (ctx, t) => {
@@ -67,6 +64,18 @@ function compileZone(
   };
 }
 
-function same(value: Value): Value {
-  return value;
+/** What a condition makes of what the clock shows. */
+export interface Judgement {
+  readonly of: (value: Value) => Value;
+  /** Falling: of no other numbers is it another than of the next greater one. Null: of each it may be another. */
+  readonly edges: readonly number[] | null;
+}
+
+const AS_IT_IS: Judgement = { of: (value) => value, edges: null };
+
+/** @param constants what is compared with, between 0 and 365 where it is a number: see `checkClockBound` */
+export function judgement(of: (value: Value) => Value, constants: readonly Value[]): Judgement {
+  const numbers = constants.filter((constant) => typeof constant === 'number').map(Math.floor);
+  const edges = new Set(numbers.flatMap((n) => [n + 1, n, n - 1]).filter((n) => n >= 0));
+  return { of, edges: [...edges].sort((a, b) => b - a) };
 }

@@ -1,6 +1,6 @@
 import { RE2JS } from 're2js';
 import { MIRRORED } from '../features/compare-value.model.js';
-import { compileClock } from './compile-clock.js';
+import { compileClock, judgement } from './compile-clock.js';
 import {
   compileAgeCompare,
   compileConsent,
@@ -314,10 +314,18 @@ function compileCompare(
   }
   const compare = COMPARE_VALUES[op];
   if (left.kind === 'clock' && right.kind === 'literal') {
-    return compileClock(left, value, (shown) => compare(shown, right.value));
+    return compileClock(
+      left,
+      value,
+      judgement((shown) => compare(shown, right.value), [right.value]),
+    );
   }
   if (right.kind === 'clock' && left.kind === 'literal') {
-    return compileClock(right, value, (shown) => compare(left.value, shown));
+    return compileClock(
+      right,
+      value,
+      judgement((shown) => compare(left.value, shown), [left.value]),
+    );
   }
   return binary(value(left), value(right), compare);
 }
@@ -335,7 +343,8 @@ function compileIn(node: InExpression, value: (operand: Expression) => CompiledN
   if (container.kind === 'list' && container.items.every((item) => item.kind === 'literal')) {
     const constants = new Set<Value>(container.items.map((item) => item.value));
     const isOne = (item: Value): Value => (item === ABSENT ? ABSENT : constants.has(item));
-    return node.item.kind === 'clock' ? compileClock(node.item, value, isOne) : unary(value(node.item), isOne);
+    if (node.item.kind === 'clock') return compileClock(node.item, value, judgement(isOne, [...constants]));
+    return unary(value(node.item), isOne);
   }
   return binary(value(node.item), value(container), isIn);
 }

@@ -220,9 +220,11 @@ describe('an anniversary', () => {
           const isLeap = new Date(year, 1, 29).getMonth() === 1;
           return m === month && d === (month === 2 && day === 29 && !isLeap ? 28 : day);
         };
-        const { segment, ctx } = compiled(`days_until_anniversary(traits.born, "${name}") ${op} ${String(n)}`, {
-          traits: { born },
-        });
+        const call = `days_until_anniversary(traits.born, "${name}")`;
+        // As a list, too, and in arithmetic, where each day is another.
+        const texts = [`${call} ${op} ${String(n)}`, `${call} + 0 ${op} ${String(n)}`];
+        const text = op === '==' ? `${call} in [${String(n)}]` : (texts[n % 2] ?? '');
+        const { segment, ctx } = compiled(text, { traits: { born } });
         const today = compiled(`anniversary(traits.born, "${name}")`, { traits: { born } });
         expect(today.segment.evaluate(today.ctx, t0)).toBe(isDay(t0));
         // By dates, so that a day that a zone left out or had twice does not count otherwise.
@@ -237,8 +239,12 @@ describe('an anniversary', () => {
         }
         const truth = segment.evaluate(ctx, t0);
         expect(truth).toBe(COMPARE[op]?.(days, n));
-        const next = segment.nextFlip(ctx, t0, truth);
-        if (next === Infinity) return;
+        let next = segment.nextFlip(ctx, t0, truth);
+        // In arithmetic every eighth day wakes in vain.
+        while (text.includes('+ 0') && next < t0 + 400 * DAY && segment.evaluate(ctx, next) === truth) {
+          next = segment.nextFlip(ctx, next, truth);
+        }
+        if (next === Infinity || next >= t0 + 400 * DAY) return;
         expect(segment.evaluate(ctx, next)).toBe(!truth);
         expect(segment.evaluate(ctx, next - 1)).toBe(truth);
         for (let t = t0; t < next; t += 7 * HOUR) expect(segment.evaluate(ctx, t)).toBe(truth);

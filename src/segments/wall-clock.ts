@@ -10,6 +10,8 @@ const DAY_MS = 24 * HOUR_MS;
 const LONGEST_MONTHS_DAYS = 62;
 /** Offsets of a zone from UTC are less than a day apart from one another. */
 const JUMP_MS = 2 * DAY_MS;
+/** Years in which a search of an anniversary looks. */
+const MAX_YEARS = 9;
 /** Changes of the clocks that a search passes before it settles for an instant at which nothing may change. */
 const MAX_STRETCHES = 64;
 
@@ -17,10 +19,17 @@ const MAX_STRETCHES = 64;
 export interface WallReading {
   valueAt(wallMs: number): Value;
   /**
-   * The first reading after this one at which the clock, going on evenly, shows what `isSame` is not true of, `isSame` being
+   * The first reading after this one at which the clock, going on evenly, shows what `same.holds` is not true of, it being
    * true of this one; Infinity: there is none.
    */
-  nextOther(wallMs: number, isSame: (value: Value) => boolean): number;
+  nextOther(wallMs: number, same: Sameness): number;
+}
+
+/** What is taken for the same as what the clock shows now. */
+export interface Sameness {
+  readonly holds: (value: Value) => boolean;
+  /** Falling: numbers other than these are the same as the next greater one. Null: nothing is known. */
+  readonly edges: readonly number[] | null;
 }
 
 /** @param date what an anniversary is of; other readings need none */
@@ -47,11 +56,11 @@ export function wallReading(reading: ClockReading, date: CalendarDate | null): W
  * @param cycle how many values come before they are all over again
  */
 function stepping(valueAt: (wallMs: number) => Value, nextAt: (wallMs: number) => number, cycle: number): WallReading {
-  const nextOther: WallReading['nextOther'] = (wallMs, isSame) => {
+  const nextOther: WallReading['nextOther'] = (wallMs, same) => {
     let wall = wallMs;
     for (let i = 0; i < cycle; i++) {
       wall = nextAt(wall);
-      if (!isSame(valueAt(wall))) return wall;
+      if (!same.holds(valueAt(wall))) return wall;
     }
     return Infinity;
   };
@@ -59,27 +68,22 @@ function stepping(valueAt: (wallMs: number) => Value, nextAt: (wallMs: number) =
 }
 
 /**
- * The first instant after `t` at which the wall clock of a zone shows what `isSame` is not true of, `isSame` being true
+ * The first instant after `t` at which the wall clock of a zone shows what `same` does not hold of, as it does
  * of what it shows at `t`; Infinity if it never does. Where clocks are put forward or back, what is skipped is not shown,
  * and what comes twice is shown twice.
  */
-export function nextChange(
-  zone: ZoneOffsets,
-  t: number,
-  reading: WallReading,
-  isSame: (value: Value) => boolean,
-): number {
+export function nextChange(zone: ZoneOffsets, t: number, reading: WallReading, same: Sameness): number {
   let at = t;
   for (let i = 0; i < MAX_STRETCHES; i++) {
     const { offsetMs, untilMs, changes } = zone.stretchAt(at);
-    const wall = reading.nextOther(at + offsetMs, isSame);
+    const wall = reading.nextOther(at + offsetMs, same);
     // No reading of the clock is another one: neither are those to which it may be put.
     if (wall === Infinity) return Infinity;
     const then = wall - offsetMs;
     // Up to two days before, no change of the clocks can bring one that is a day ahead of `at` to where it was, or there.
     if (then <= untilMs) at = then;
     else at = changes ? untilMs : Math.max(untilMs, then - JUMP_MS);
-    if (!isSame(reading.valueAt(at + zone.stretchAt(at).offsetMs))) return at;
+    if (!same.holds(reading.valueAt(at + zone.stretchAt(at).offsetMs))) return at;
   }
   return at;
 }
@@ -105,18 +109,21 @@ const NO_DATE: WallReading = { valueAt: () => ABSENT, nextOther: () => Infinity 
  * February comes round on the 28th of years without one.
  */
 function daysUntil(date: CalendarDate): WallReading {
-  const yearOf = (today: number): number => {
+  const dueFrom = (today: number): { readonly year: number; readonly due: number } => {
     const year = new Date(today * DAY_MS).getUTCFullYear();
-    return dayIn(year, date) >= today ? year : year + 1;
+    const due = dayIn(year, date);
+    return due >= today ? { year, due } : { year: year + 1, due: dayIn(year + 1, date) };
   };
   return {
-    valueAt: (wall) => dayIn(yearOf(dayOf(wall)), date) - dayOf(wall),
-    nextOther: (wall, isSame) => {
-      const first = yearOf(dayOf(wall));
+    valueAt: (wall) => dueFrom(dayOf(wall)).due - dayOf(wall),
+    nextOther: (wall, { holds, edges }) => {
       let day = dayOf(wall) + 1;
+      const first = dueFrom(day);
       // Eight years may lie between two leap years, and so between two years of 366 days to wait.
-      for (let year = first; year <= first + 9; year++) {
-        for (const due = dayIn(year, date); day <= due; day++) if (!isSame(due - day)) return day * DAY_MS;
+      for (let { year, due } = first; year <= first.year + MAX_YEARS; due = dayIn(++year, date)) {
+        if (!holds(due - day)) return day * DAY_MS;
+        for (const edge of edges ?? []) if (due - edge > day && !holds(edge)) return (due - edge) * DAY_MS;
+        day = due + 1;
       }
       return Infinity;
     },
@@ -124,7 +131,7 @@ function daysUntil(date: CalendarDate): WallReading {
 }
 
 function dayIn(year: number, { month, day }: CalendarDate): number {
-  const isLeap = new Date(Date.UTC(year, 1, 29)).getUTCMonth() === 1;
+  const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
   return Date.UTC(year, month - 1, month === 2 && day === 29 && !isLeap ? 28 : day) / DAY_MS;
 }
 
