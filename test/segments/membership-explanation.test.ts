@@ -280,6 +280,12 @@ describe('weft segment explain', () => {
     );
     expect(stdout).toContain('feature spend = 120');
     expect(stdout).toContain('120 > 100, margin 20');
+    const ordered = (await run('in_order', '--identifier', 'user_id:ann')).stdout;
+    expect(ordered).toContain('1 == 1, margin 0');
+    expect(ordered).toMatch(/ step 1, cart, at 2023-11-14T22:13:20.000Z\n *step 2, buy, was not reached\n/);
+    const asleep = (await run('at_night', '--identifier', 'user_id:ann')).stdout;
+    expect(asleep).toMatch(/clock between UTC = true\n *until 2023-11-14T23:00:00.000Z\n/);
+    await run('spender', '--identifier', 'user_id:bob');
     const [{ profile_id: id = '' } = {}] = await world.db.query<{ profile_id?: string }>(
       'SELECT profile_id FROM identifiers WHERE id = $1',
       [hashId('user_id', 'bob')],
