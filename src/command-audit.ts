@@ -78,6 +78,7 @@ export const SHOWING: ReadonlySet<string> = new Set([
   'profiles find',
   'profiles show',
   'segment explain',
+  'segment export',
 ]);
 
 /** Arguments and options that name something which is no person, by how commands call them. */

@@ -2,12 +2,18 @@ import type { Command } from 'commander';
 import { parseTimestamp } from './api/parse-timestamp.js';
 import type { App } from './app.js';
 import { membershipExplainer, userName } from './command-services.js';
-import type { Session } from './command-sessions.js';
+import type { CommandSessions } from './command-sessions.js';
+import { listsOf } from './create-list-command.js';
+import { exportPeople } from './create-people-exports.js';
 import { createSegmentPreviews } from './create-segment-previews.js';
+import { ExportProgress } from './features/export-progress.js';
 import { systemClock } from './platform/clock.js';
 import type { Uuid } from './platform/ids.js';
 import type { CommandIo } from './platform/command-line.js';
 import { addExplainCommand } from './segment-explain.command.js';
+import { addSegmentExport } from './segment-export.command.js';
+import { snapshotSegment } from './segment-snapshot.js';
+import { addSnapshotCommand } from './segment-snapshot.command.js';
 import { addPreviewCommand } from './segment-preview.command.js';
 import { segmentServices } from './segments/segment-command-services.js';
 import { segmentCommand } from './segments/segment.command.js';
@@ -19,7 +25,7 @@ import type { SegmentPreviews } from './segments/segment-preview.service.js';
  */
 export function createSegmentCommand(
   io: CommandIo & { stderr: NodeJS.WriteStream },
-  looking: Session,
+  { looking, working }: Pick<CommandSessions, 'looking' | 'working'>,
   signal: AbortSignal,
   onShown: (profileId: Uuid) => void,
 ): Command {
@@ -31,6 +37,22 @@ export function createSegmentCommand(
   addPreviewCommand(command, {
     ...{ ...io, signal, parseTime: parseTimestamp },
     withPreviews: (use) => looking((app) => use(segmentPreviews(app))),
+  });
+  addSnapshotCommand(command, {
+    ...{ ...io, signal },
+    snapshot: (ask, onProgress) =>
+      working(async (app) => {
+        const parts = { db: app.db, now: () => app.clock.now(), lists: listsOf(app), signal, onProgress };
+        const taken = await snapshotSegment(parts, ask);
+        await app.applied(undefined, signal);
+        return taken;
+      }),
+  });
+  addSegmentExport(command, {
+    ...{ ...io, signal },
+    exportPeople: (request) =>
+      looking(({ db, clock, engine }) => exportPeople({ db, clock, definitions: engine.definitions }, request)),
+    view: (total) => new ExportProgress({ clock: systemClock, stderr: io.stderr }, total, 'profiles'),
   });
   addExplainCommand(command, {
     ...io,

@@ -119,7 +119,7 @@ function catalogCommands(
       withRecords: (use) => looking((app) => use(new EntityRecordService(app))),
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
-    createSegmentCommand(io, looking, signal, (id) => {
+    createSegmentCommand(io, { looking, working }, signal, (id) => {
       audit.concerns(id);
     }),
     createListCommand(io, { looking, working }, signal),

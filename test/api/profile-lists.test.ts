@@ -1,12 +1,16 @@
-import { writeFile, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { exportPeople } from '../../src/create-people-exports.js';
+import { addSegmentExport } from '../../src/segment-export.command.js';
+import { snapshotSegment } from '../../src/segment-snapshot.js';
 import { listCommand } from '../../src/list.command.js';
 import { ListReader } from '../../src/profiles/list.reader.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { runWith } from '../support/command-runner.js';
-import { listParts } from '../support/list-parts.js';
+import { listParts, listsOf } from '../support/list-parts.js';
 import { anIdentify, HOUR_MS } from '../support/world.js';
 
 /* People whom somebody named, by GraphQL and by files, and segments that ask about them. */
@@ -230,5 +234,77 @@ describe('a list', () => {
     });
     const [letters] = await world.db.query<{ count: number }>('SELECT count(*)::int AS count FROM dead_letters');
     expect(letters?.count).toBe(0);
+  });
+});
+
+describe('a snapshot of a segment', () => {
+  const taken = (segment: string, list: string, signal = new AbortController().signal) => {
+    const { db, clock } = world;
+    const parts = { db, now: () => clock.now(), lists: listsOf(world), signal, onProgress: () => undefined };
+    return snapshotSegment(parts, { segment, list, name: null });
+  };
+
+  it('keeps those who are in it, whatever becomes of them, and says what it is of', async () => {
+    await newSegments('source');
+    await change('addTo', 'source', 'm@example.com', 'n@example.com');
+    await world.accept([anIdentify({ user_id: 'mia', email: 'm@example.com' })]);
+    await settle();
+    expect(await taken('on_source', 'copied')).toMatchObject({
+      ...{ taken: 2, refused: 0 },
+      list: { name: 'on_source, as they were', origin: { segment: 'on_source', version: 1, at: world.clock.now() } },
+    });
+    await world.defineSegment('on_copied', 'listed("copied")');
+    await expect(taken('on_copied', 'early')).rejects.toThrow('have yet to be evaluated');
+    await settle();
+    await change('removeFrom', 'source', 'm@example.com', 'n@example.com');
+    await change('addTo', 'source', 'o@example.com');
+    expect(await membersOf('on_copied')).toEqual(['m@example.com', 'mia', 'n@example.com']);
+    await expect(taken('on_source', 'copied')).rejects.toThrow('there is a list copied already');
+    await expect(taken('nothing', 'other')).rejects.toThrow('there is no segment nothing');
+    // As soon as it is given other rows, it is a copy no more.
+    await change('addTo', 'copied', 'p@example.com');
+    expect(await new ListReader(world.db).byKey('copied')).toMatchObject({ origin: null });
+  });
+
+  it('that is broken off leaves no list', async () => {
+    await expect(taken('on_copied', 'broken', AbortSignal.abort())).rejects.toThrow();
+    expect(await new ListReader(world.db).byKey('broken')).toBeNull();
+  });
+});
+
+describe('members of a segment', () => {
+  const exported = (...args: string[]) =>
+    runWith(
+      (io) => {
+        const command = new Command('segment');
+        const { db, clock, engine } = world;
+        addSegmentExport(command, {
+          ...{
+            ...io,
+            signal: new AbortController().signal,
+            view: () => ({ update: () => undefined, stop: () => undefined }),
+          },
+          exportPeople: (request) => exportPeople({ db, clock, definitions: engine.definitions }, request),
+        });
+        return command;
+      },
+      ['export', ...args],
+    );
+
+  it('are written to a file, with what is asked of each', async () => {
+    const out = join(folder, 'members.csv');
+    const { code, stdout } = await exported('pro_on_vips', '--fields', 'user_id,email,traits.plan', '--out', out);
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: `Wrote ${out}.\n  members    1 of segment pro_on_vips\n  manifest   members.csv.manifest.json\n`,
+    });
+    expect((await readFile(out, 'utf8')).split('\r\n').map((line) => line.replace(/^[^,]+/, ''))).toEqual([
+      ',user_id,email,plan',
+      ',bob,bob@example.com,pro',
+      '',
+    ]);
+    expect(await exported('pro_on_vips', '--out', out)).toMatchObject({ code: 2 });
+    expect((await exported('pro_on_vipz', '--out', join(folder, 'none.csv'))).stderr).toContain('pro_on_vips');
+    expect(await exported('pro_on_vips', '--fields', 'x.y', '--out', out)).toMatchObject({ code: 1 });
   });
 });

@@ -1,0 +1,60 @@
+import type { Command } from 'commander';
+import { withComponentBar, type ProgressStream } from './reresolution-report.js';
+import { EXIT_CODES, jsonText, runCommand, type CommandIo } from './platform/command-line.js';
+import { formatInstant } from './platform/instant.js';
+import type { SegmentSnapshot } from './segment-snapshot.js';
+
+export interface SegmentSnapshotCommandDeps extends CommandIo {
+  readonly stderr: ProgressStream;
+  readonly signal: AbortSignal;
+  snapshot(
+    ask: { readonly segment: string; readonly list: string; readonly name: string | null },
+    onProgress: (done: number, total: number) => void,
+  ): Promise<SegmentSnapshot>;
+}
+
+interface Options {
+  readonly as: string;
+  readonly name?: string;
+  readonly json?: true;
+}
+
+const HELP = `
+Those who are in the segment at this instant are put on a new list; whoever enters or leaves it later changes nothing of
+that. A condition asks for them by listed("spring_2026"). Broken off, no list is left.
+
+Example:
+  weft segment snapshot cart_abandoned --as abandoned_in_may
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.`;
+
+/** `weft segment snapshot`. */
+export function addSnapshotCommand(segment: Command, deps: SegmentSnapshotCommandDeps): void {
+  segment
+    .command('snapshot <key>')
+    .description('keep those who are in a segment now, as a list')
+    .requiredOption('--as <list>', 'what the list will be called by')
+    .option('--name <name>', 'what people call the list')
+    .option('--json', 'as JSON')
+    .addHelpText('after', HELP)
+    .action((key: string, options: Options) => runCommand(deps, () => snapshot(deps, key, options), deps.signal));
+}
+
+async function snapshot(deps: SegmentSnapshotCommandDeps, key: string, options: Options): Promise<number> {
+  const ask = { segment: key, list: options.as, name: options.name ?? null };
+  const { list, taken, refused } = await withComponentBar(deps.stderr, (onProgress) => deps.snapshot(ask, onProgress));
+  const { origin } = list;
+  const at = origin === null ? null : formatInstant(origin.at);
+  if (options.json === true) deps.stdout.write(jsonText({ list: list.key, segment: key, at, taken, refused }));
+  else {
+    const lines = [
+      `List ${list.key} has those who were in segment ${key} at ${at ?? 'an unknown time'}.`,
+      `  on it     ${taken.toLocaleString('en-US')}`,
+      ...(refused === 0 ? [] : [`  refused   ${refused.toLocaleString('en-US')}, who are being erased`]),
+      `  condition listed("${list.key}")`,
+      '',
+    ];
+    deps.stdout.write(lines.join('\n'));
+  }
+  return EXIT_CODES.ok;
+}
