@@ -285,7 +285,10 @@ async function startStandingWork(
   return {
     schedules: await startSchedules({ ...loads, ...parts }, runs),
     trainingSets: await startTrainingSetExports(parts, runs),
-    endpoints: await startEndpoints({ ...parts, secret, listen, persons, networks: config.endpointNetworks }, runs),
+    endpoints: await startEndpoints(
+      { ...parts, secret, listen, persons, sealer: engine.sealer, networks: config.endpointNetworks },
+      runs,
+    ),
   };
 }
 

@@ -6,6 +6,7 @@ import { ENDPOINT_LIMITS } from './activation/endpoints/endpoint.model.js';
 import { EndpointRunner } from './activation/endpoints/endpoint-runner.js';
 import { EndpointSender, type EndpointObserver } from './activation/endpoints/endpoint-sender.js';
 import { EndpointService } from './activation/endpoints/endpoint.service.js';
+import type { EventSealer } from './events/event-seal.model.js';
 import type { BatchResult } from './pipeline-transaction.js';
 import type { Clock } from './platform/clock.js';
 import type { InstallationSecret } from './platform/installation-secret.js';
@@ -23,6 +24,8 @@ export interface EndpointParts {
   /** Networks that requests may go to beside public addresses. */
   readonly networks: readonly string[];
   readonly persons: PersonReader;
+  /** Opens events of the log, to say which one did it. */
+  readonly sealer: EventSealer;
   readonly observer: EndpointObserver;
   readonly onError: (error: unknown) => void;
   /** 0 to 1. */
@@ -42,6 +45,7 @@ export function createEndpoints({
   secret,
   networks,
   persons,
+  sealer,
   observer,
   onError,
   random,
@@ -59,7 +63,7 @@ export function createEndpoints({
     clients.set(key, { made, client });
     return client;
   };
-  const sender = new EndpointSender({ db, clock, secret, random, persons, clientOf, observer });
+  const sender = new EndpointSender({ db, clock, secret, random, persons, sealer, clientOf, observer });
   const runner = new EndpointRunner({
     ...{ db, clock, sender, onError },
     onGone: (key) => {

@@ -1,6 +1,6 @@
 import type { Uuid } from '../platform/ids.js';
 import type { Database, PreparedStatement } from '../platform/postgres.js';
-import type { CauseKind, ChangeCause, ChangeKind, SegmentChange } from '../segments/segment.model.js';
+import type { CauseKind, ChangeCause, ChangeKind, DecidingModel, SegmentChange } from '../segments/segment.model.js';
 
 /** Which changes are meant: those that fit each of these. Empty or absent: all fit it. */
 export interface ChangeFilter {
@@ -31,6 +31,7 @@ interface ChangeRow {
   at: number;
   version: number;
   cause: ChangeCause;
+  models: readonly DecidingModel[] | null;
 }
 
 /** Reads the feed of membership changes in its one order. */
@@ -75,6 +76,7 @@ function toChange(row: ChangeRow): SegmentChange {
     at: row.at,
     version: row.version,
     cause: row.cause,
+    ...(row.models === null ? {} : { models: row.models }),
   };
 }
 
@@ -107,7 +109,7 @@ function orNull<T>(values: readonly T[]): readonly T[] | null {
   return values.length === 0 ? null : values;
 }
 
-const COLUMNS = 'seq, profile_id, segment_id, kind, at, version, cause';
+const COLUMNS = 'seq, profile_id, segment_id, kind, at, version, cause, models';
 const CAUSE = `(cause ->> 'kind')`;
 const OF_KIND = '($3::text[] IS NULL OR kind = ANY ($3))';
 const OF_CAUSE = `AND ($5::text[] IS NULL OR ${CAUSE} = ANY ($5))`;

@@ -20,10 +20,11 @@ export async function appendChanges(
     text: `WITH head AS (
              UPDATE feed_head SET seq = seq + $1::int8 RETURNING seq
            ), appended AS (
-             INSERT INTO changes (seq, profile_id, segment_id, kind, at, version, cause)
-             SELECT head.seq - $1::int8 + n, profile_id, segment_id, kind, at, version, cause::jsonb
-             FROM head, unnest($2::uuid[], $3::int4[], $4::text[], $5::int8[], $6::int4[], $7::text[])
-               WITH ORDINALITY AS t (profile_id, segment_id, kind, at, version, cause, n)
+             INSERT INTO changes (seq, profile_id, segment_id, kind, at, version, cause, models)
+             SELECT head.seq - $1::int8 + n, profile_id, segment_id, kind, at, version, cause::jsonb,
+                    nullif(models, '')::jsonb
+             FROM head, unnest($2::uuid[], $3::int4[], $4::text[], $5::int8[], $6::int4[], $7::text[], $8::text[])
+               WITH ORDINALITY AS t (profile_id, segment_id, kind, at, version, cause, models, n)
            )
            SELECT seq FROM head`,
     values: [
@@ -34,6 +35,7 @@ export async function appendChanges(
       int8Array(changes, (c) => c.at),
       int4Array(changes, (c) => c.version),
       textArray(changes, (c) => JSON.stringify(c.cause)),
+      textArray(changes, (c) => (c.models === undefined ? '' : JSON.stringify(c.models))),
     ],
   });
   if (head === undefined) throw new Error('feed_head has no row');

@@ -10,7 +10,14 @@ import { FoldContext } from './fold-context.js';
 import { heldSince, inheritMemory, NOTHING_INHERITED, type InheritedMemory } from './inherit-memory.js';
 import { newAnchorWork, remerge, type AnchorWork, type ProfileWork } from './profile-work.model.js';
 import { nextScoreStep } from './score-steps.model.js';
-import type { ChangeCause, ChangeKind, Membership, SegmentChange } from './segment.model.js';
+import {
+  MAX_DECIDING_MODELS,
+  type ChangeCause,
+  type ChangeKind,
+  type DecidingModel,
+  type Membership,
+  type SegmentChange,
+} from './segment.model.js';
 import { isShadow, shadowIdOf } from './shadow.model.js';
 
 /*
@@ -360,7 +367,17 @@ function flip(profile: ProfileWork, segment: CompiledSegment, kind: ChangeKind, 
   const { segmentId, version } = segment;
   if (kind === 'enter') profile.memberships.set(segmentId, { segmentId, since: t, version, cause });
   else profile.memberships.delete(segmentId);
-  out.push({ profileId: profile.id, segmentId, kind, at: t, version, cause, emit: emit && !isShadow(segmentId) });
+  const change = { profileId: profile.id, segmentId, kind, at: t, version, cause, emit: emit && !isShadow(segmentId) };
+  const models = segment.modelDeps.length === 0 ? [] : decidingModels(profile, segment);
+  out.push(models.length === 0 ? change : { ...change, models });
+}
+
+function decidingModels({ scores }: ProfileWork, { modelDeps }: CompiledSegment): DecidingModel[] {
+  const models = modelDeps.flatMap((key) => {
+    const score = scores.get(key);
+    return score === undefined ? [] : [{ key, version: score.version, digest: score.digest }];
+  });
+  return models.slice(0, MAX_DECIDING_MODELS);
 }
 
 /** F13. */

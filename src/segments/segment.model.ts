@@ -37,6 +37,17 @@ export interface ChangeCause {
   readonly profileId?: Uuid;
 }
 
+/** The version of a model that a condition was decided by. */
+export interface DecidingModel {
+  readonly key: string;
+  readonly version: number;
+  /** SHA-256 of its ONNX bytes, hexadecimal. */
+  readonly digest: string;
+}
+
+/** Of one change, at most; what a condition asks beyond that is not told. */
+export const MAX_DECIDING_MODELS = 10;
+
 /** A row of the feed: one profile entered or left one segment. */
 export interface SegmentChange {
   /** Position in the feed: gapless, in commit order. */
@@ -48,6 +59,8 @@ export interface SegmentChange {
   readonly at: number;
   readonly version: number;
   readonly cause: ChangeCause;
+  /** Left out where the condition asks no model, and where none was asked, as when a profile ends. */
+  readonly models?: readonly DecidingModel[];
 }
 
 /** Live membership as the pipeline maintains it. */

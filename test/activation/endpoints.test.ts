@@ -37,6 +37,7 @@ beforeAll(async () => {
   endpoints = createEndpoints({
     ...{ db: world.db, clock: world.clock, secret: world.secret, networks: ['127.0.0.0/8'], random: () => 0.5 },
     persons: createEndpointPersons({ db: world.db, clock: world.clock, definitions: world.engine.definitions }),
+    sealer: world.engine.sealer,
     observer: {
       attempted: () => undefined,
       skipped: (_, count) => (counted.skipped += count),
@@ -131,7 +132,7 @@ describe('an endpoint', () => {
     await create('masked', { content: asked, filter: { ...ALL_CHANGES, segments: ['viewers'] } });
     await world.accept([
       anIdentify({ email: 'ann@example.com', user_id: 'ann' }, { plan: 'pro', email: 'ann@example.com' }),
-      aTrack('view', { user_id: 'ann' }),
+      aTrack('view', { user_id: 'ann' }, { messageId: 'view of ann' }),
     ]);
     await world.drain();
     await untilDone('plain');
@@ -141,7 +142,8 @@ describe('an endpoint', () => {
     expect(plain?.body).toMatchObject({
       type: 'segment.entered',
       data: {
-        ...{ cause: 'event', version: 1, segment: { key: 'viewers', name: 'viewers' } },
+        ...{ cause: 'event', version: 1, models: [], segment: { key: 'viewers', name: 'viewers' } },
+        event: { messageId: 'view of ann', type: 'track', name: 'view' },
         ...{ identifiers: { email: 'ann@example.com' }, traits: { plan: 'pro' }, features: { views: 1 } },
       },
     });
@@ -292,6 +294,7 @@ describe('an endpoint', () => {
     const strict = createEndpoints({
       ...{ db: world.db, clock: world.clock, secret: world.secret, networks: [], random: () => 0.5 },
       persons: () => Promise.resolve(new Map()),
+      sealer: world.engine.sealer,
       observer: {
         attempted: () => undefined,
         skipped: () => undefined,

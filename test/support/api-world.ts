@@ -180,6 +180,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     endpoints: createEndpoints({
       ...{ db, clock, secret, networks: ['127.0.0.0/8'], random: () => 0.5, onError: onDefect },
       persons: createEndpointPersons({ db, clock, definitions }),
+      sealer: engine.sealer,
       observer: {
         attempted: () => undefined,
         skipped: () => undefined,

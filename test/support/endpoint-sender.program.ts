@@ -1,5 +1,6 @@
 /** A process that sends changes to the endpoints of a database until it is killed. Arguments: URL, secret. */
 import { createEndpoints } from '../../src/create-endpoints.js';
+import { NO_SEALER } from '../../src/events/event-seal.model.js';
 import { systemClock } from '../../src/platform/clock.js';
 import { RootSecret } from '../../src/platform/installation-secret.js';
 import { createDataSource, Database } from '../../src/platform/postgres.js';
@@ -12,6 +13,7 @@ const { runner } = createEndpoints({
   secret: new RootSecret(Buffer.from(secret)),
   networks: ['127.0.0.0/8'],
   persons: () => Promise.resolve(new Map()),
+  sealer: NO_SEALER,
   random: () => 0.5,
   observer: { attempted: () => undefined, skipped: () => undefined, died: () => undefined, paused: () => undefined },
   onError: (error) => {

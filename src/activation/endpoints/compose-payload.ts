@@ -1,4 +1,5 @@
-import type { JsonValue } from '../../events/event.model.js';
+import type { CausingEvent } from '../../events/causing-event.reader.js';
+import type { JsonObject, JsonValue } from '../../events/event.model.js';
 import { formatInstant } from '../../platform/instant.js';
 import type { SegmentChange } from '../../segments/segment.model.js';
 import { CHANGE_CURSOR } from '../change-cursor.model.js';
@@ -18,11 +19,14 @@ export function composePayload(
     change,
     segment,
     person,
+    event,
   }: {
     readonly id: string;
     readonly change: SegmentChange;
     readonly segment: { readonly key: string; readonly name: string };
     readonly person: PersonPayload;
+    /** Null: no event did it, or it is not in the log any more. */
+    readonly event: CausingEvent | null;
   },
 ): JsonValue | null {
   const identifiers = Object.entries(person.identifiers).flatMap(([ns, [first]]) =>
@@ -37,6 +41,8 @@ export function composePayload(
       cursor: CHANGE_CURSOR.encode({ seq: change.seq }),
       cause: change.cause.kind,
       version: change.version,
+      event: event === null ? null : eventValue(event),
+      models: (change.models ?? []).map(({ key, version, digest }) => ({ key, version, digest })),
     },
     segment: { key: segment.key, name: segment.name },
     profile: { id: change.profileId },
@@ -44,4 +50,8 @@ export function composePayload(
     traits: person.traits,
     features: person.features,
   });
+}
+
+function eventValue({ messageId, type, name, occurredAt }: CausingEvent): JsonObject {
+  return { messageId, type, name, occurredAt: formatInstant(occurredAt) };
 }

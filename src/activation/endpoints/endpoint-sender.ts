@@ -1,3 +1,5 @@
+import { CausingEventReader } from '../../events/causing-event.reader.js';
+import type { EventSealer } from '../../events/event-seal.model.js';
 import type { Clock } from '../../platform/clock.js';
 import { WeftError } from '../../platform/errors.js';
 import type { InstallationSecret } from '../../platform/installation-secret.js';
@@ -44,6 +46,7 @@ export interface EndpointSenderParts {
   /** 0 to 1. */
   readonly random: () => number;
   readonly persons: PersonReader;
+  readonly sealer: EventSealer;
   /** @param key of the endpoint, whose connections are used again */
   readonly clientOf: (key: string, target: EndpointTarget, concurrency: number) => Pick<EndpointClient, 'post'>;
   readonly observer: EndpointObserver;
@@ -234,7 +237,7 @@ export class EndpointSender {
     items: readonly RoundItem[],
     signal: AbortSignal,
   ): Promise<(change: SegmentChange) => Promise<AttemptOutcome | 'skipped'>> {
-    const { db, clock, secret, persons, clientOf } = this.#parts;
+    const { db, clock, secret, persons, sealer, clientOf } = this.#parts;
     const { key, content, settings } = endpoint;
     const target = openTarget(secret, endpoint);
     const secrets = signingSecrets(secret, endpoint, clock.now());
@@ -242,12 +245,17 @@ export class EndpointSender {
     const profileIds = [...new Set(items.map(({ change }) => change.profileId))];
     const found = wantsPerson(content) ? await persons(profileIds, endpoint) : new Map<string, PersonPayload>();
     const segments = await segmentsById(db, items);
+    const causes = items.flatMap(({ change }) => change.cause.pos ?? []);
+    const events = await new CausingEventReader(db, sealer).at(causes);
     const client = clientOf(key, target, settings.concurrency);
     return async (change) => {
       const id = deliveryId(key, change.seq);
       const segment = segments.get(change.segmentId) ?? { key: String(change.segmentId), name: '' };
       const person = found.get(change.profileId) ?? NOBODY;
-      const payload = composePayload(template, { id, change, segment, person });
+      const payload = composePayload(template, {
+        ...{ id, change, segment, person },
+        event: change.cause.pos === null ? null : (events.get(change.cause.pos) ?? null),
+      });
       if (payload === null) return 'skipped';
       const body = JSON.stringify(payload);
       if (Buffer.byteLength(body) > ENDPOINT_LIMITS.maxBodyBytes) {

@@ -119,7 +119,7 @@ describe('what becomes of an attempt', () => {
 const VALUES: PayloadValues = {
   change: {
     ...{ id: 'crm-7', type: 'segment.entered', kind: 'enter', at: '2026-01-31T12:00:00.000Z' },
-    ...{ cursor: 'abc', cause: 'event', version: 3 },
+    ...{ cursor: 'abc', cause: 'event', version: 3, event: null, models: [] },
   },
   segment: { key: 'keen', name: 'Keen' },
   profile: { id: 'p' },

@@ -30,6 +30,10 @@ export interface PayloadValues {
     readonly cursor: string;
     readonly cause: string;
     readonly version: number;
+    /** Which models decided, each `{ key, version, digest }`. */
+    readonly models: readonly JsonObject[];
+    /** Which event did it, as `{ messageId, type, name, occurredAt }`; null: none, or it is not in the log any more. */
+    readonly event: JsonObject | null;
   };
   readonly segment: { readonly key: string; readonly name: string };
   readonly profile: { readonly id: string };
@@ -44,7 +48,7 @@ export const TEMPLATE_LIMITS = { maxBytes: 16_384, maxDepth: 10, maxRequires: 20
 const PLACE = /\{\{\s*([\w$.-]+)\s*\}\}/g;
 const SPREAD = '...';
 const FIXED: Readonly<Record<string, readonly string[]>> = {
-  change: ['id', 'type', 'kind', 'at', 'cursor', 'cause', 'version'],
+  change: ['id', 'type', 'kind', 'at', 'cursor', 'cause', 'version', 'models', 'event'],
   segment: ['key', 'name'],
   profile: ['id'],
 };

@@ -12,6 +12,8 @@ export const PAYLOAD_TEMPLATES = {
         cursor: '{{change.cursor}}',
         cause: '{{change.cause}}',
         version: '{{change.version}}',
+        models: '{{change.models}}',
+        event: '{{change.event}}',
         segment: '{{segment}}',
         profile: '{{profile}}',
         identifiers: '{{identifiers}}',

@@ -18,6 +18,7 @@ interface Asked {
   /** Keys of purposes. */
   readonly needed: readonly string[];
   readonly wantsProfile: boolean;
+  readonly wantsEvidence: boolean;
 }
 
 /**
@@ -89,7 +90,7 @@ export class ChangeSource implements AsyncIterableIterator<ChangeView, void, und
    */
   async viewsOf(page: readonly SegmentChange[]): Promise<readonly ChangeView[] | null> {
     const { context } = this;
-    const { needed, wantsProfile } = this.asked;
+    const { needed, wantsProfile, wantsEvidence } = this.asked;
     const reads = context.freshReads();
     const uncheckedMs = reads.nowMs - this.checkedAtMs;
     if (uncheckedMs >= KEY_CHECK_MS) {
@@ -100,7 +101,10 @@ export class ChangeSource implements AsyncIterableIterator<ChangeView, void, und
     const views = await viewsOf(context, reads, page);
     demandPurposes(reads, views, needed);
     // One round trip for the page; each change is then executed by itself.
-    if (wantsProfile) await Promise.all(views.map((view) => view.profile()));
+    await Promise.all([
+      ...(wantsProfile ? views.map((view) => view.profile()) : []),
+      ...(wantsEvidence ? views.map((view) => view.evidence()) : []),
+    ]);
     return views;
   }
 }
@@ -118,7 +122,8 @@ export async function subscribeToChanges(
       hint: 'it comes from another installation; leave it out to begin now',
     });
   }
-  return new ChangeSource(context, { filter, needed, wantsProfile: selects(info, 'profile') }, after);
+  const wants = { wantsProfile: selects(info, 'profile'), wantsEvidence: selects(info, 'evidence') };
+  return new ChangeSource(context, { filter, needed, ...wants }, after);
 }
 
 /** A segment that was made a moment ago, elsewhere, may not be among the loaded ones yet; archived ones never are. */

@@ -17,6 +17,7 @@ import {
 import type { ChangeCause, ChangeKind } from '../../segments/segment.model.js';
 import type { StoredSegment } from '../../segments/segment.reader.js';
 import type { ApiContext } from './api-context.js';
+import { ChangeEvidenceType, DecidingModelType } from './change-evidence.types.js';
 import { askedChanges, ChangesArgs } from './change-filter.js';
 import { subscribeToChanges, viewsOf } from './change-source.js';
 import type { ChangeView } from './change-view.js';
@@ -65,6 +66,12 @@ class SegmentChangeType {
 
   @Field(() => ChangeCauseType, { description: 'What made it enter or leave.' })
   cause!: ChangeCause;
+
+  @Field(() => [DecidingModelType], {
+    description:
+      'The versions of models that the condition was decided by, at most 10; empty where it asks none, where a profile ended, and for changes that are older than this field.',
+  })
+  models!: readonly DecidingModelType[];
 }
 
 const SegmentChangeConnection = connectionTypes<ChangeView>(SegmentChangeType, 'SegmentChange');
@@ -107,6 +114,13 @@ export class ChangeResolver {
   })
   changed(@Root() change: ChangeView, @Args(() => ChangesArgs) _args: ChangesArgs): ChangeView {
     return change;
+  }
+
+  @FieldResolver(() => ChangeEvidenceType, {
+    description: 'What it can be put down to: an event, or the due time of a timer. For an edit, see `version`.',
+  })
+  evidence(@Root() change: ChangeView): Promise<ChangeEvidenceType> {
+    return change.evidence();
   }
 
   @FieldResolver(() => Profile, {

@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader';
+import { CausingEventReader, type CausingEvent } from '../../events/causing-event.reader.js';
 import type { RawIdentifier } from '../../events/event.model.js';
 import { knownIds } from '../../identity/identifier-forms.model.js';
 import { WeftError } from '../../platform/errors.js';
@@ -26,6 +27,7 @@ export class Reads implements ReadScope {
   readonly #profiles = new Map<Uuid, Promise<ProfileView | null>>();
   #sizes: DataLoader<number, number> | null = null;
   #otherSegments: DataLoader<string, StoredSegment | null> | null = null;
+  #causingEvents: DataLoader<number, CausingEvent | null> | null = null;
   #statistics: Promise<Statistics> | null = null;
   #traitConflicts: Promise<ReadonlyMap<string, TraitConflictCounts>> | null = null;
   #singleReads = 0;
@@ -89,6 +91,15 @@ export class Reads implements ReadScope {
       return ids.map((id) => sizes.get(id) ?? 0);
     });
     return this.#sizes.load(segmentId);
+  }
+
+  /** The event at a position of the log; null where it is not there any more, or cannot be read. */
+  causingEvent(pos: number): Promise<CausingEvent | null> {
+    this.#causingEvents ??= new DataLoader(async (positions) => {
+      const found = await new CausingEventReader(this.services.db, this.services.sealer).at(positions);
+      return positions.map((each) => found.get(each) ?? null);
+    });
+    return this.#causingEvents.load(pos);
   }
 
   /** Counted once a request, however often it is asked for: it reads whole tables. */
