@@ -39,6 +39,7 @@ export function withModelVersion(
     });
   return {
     ...loaded,
+    onScored: undefined,
     ...{ models, modelPurposes },
     segments: indexSegments(compiled, models, (index) => loaded.isReady(index)),
     score: (model, rows, asOf) => (model === key ? scorer.predict(model, rows, asOf) : loaded.score(model, rows, asOf)),

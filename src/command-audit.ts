@@ -35,6 +35,7 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'list show',
   'load list',
   'materialize',
+  'model drift',
   'model list',
   'plan infer',
   'plan list',

@@ -19,6 +19,7 @@ import { TraitSealer } from './profiles/trait-seal.model.js';
 import type { ModelManifest } from './scoring/model-manifest.model.js';
 import { ModelReader } from './scoring/model.reader.js';
 import { canaryName, type ModelFace, type RowScorer } from './scoring/prediction.model.js';
+import type { ScoreTally } from './scoring/score-tally.js';
 import type { Scorer } from './scoring/scorer.js';
 import { compileSegment, type CompiledSegment } from './segments/compile-segment.js';
 import { featuresOfModel, type ActiveModel, type AskedVersion } from './segments/asked-version.model.js';
@@ -73,6 +74,7 @@ export interface LoadedDefinitions extends Definitions {
 export class DefinitionsLoader {
   readonly #db: Database;
   readonly #scorer: Scorer;
+  readonly #scores: ScoreTally | undefined;
   readonly #onRules: (inForce: RulesInForce) => void;
   readonly #traitSealer: TraitSealer;
   #loaded: Promise<LoadedDefinitions> | null = null;
@@ -80,13 +82,16 @@ export class DefinitionsLoader {
   /**
    * @param onRules told of the rules of identity with each load, before anybody works with them
    * @param secret by which values of sealed traits are sealed
+   * @param scores told of what models say of whom the fold evaluates; left out: nobody is
    */
   constructor(
     db: Database,
     scorer: Scorer,
     onRules: (inForce: RulesInForce) => void = () => undefined,
     secret: InstallationSecret = NO_SECRET,
+    scores?: ScoreTally,
   ) {
+    this.#scores = scores;
     this.#db = db;
     this.#traitSealer = new TraitSealer(secret);
     this.#scorer = scorer;
@@ -152,6 +157,7 @@ export class DefinitionsLoader {
       models,
       segments: indexSegments(withoutUnreferred(compiled), models, isReady),
       score: (modelKey, featureRows, asOf) => served.predict(modelKey, featureRows, asOf),
+      ...this.#tallying(features),
       traitRules: compileTraitRules(
         rows.traits.map((trait) => [trait.name, ruleOf(trait)] as const),
         rows.sources,
@@ -178,6 +184,17 @@ export class DefinitionsLoader {
       scorer: served,
       isReady,
       complete: streamIds.every((id) => rows.ready.has(id)),
+    };
+  }
+
+  #tallying(features: FeatureSet): Pick<Definitions, 'onScored'> {
+    const scores = this.#scores;
+    if (scores === undefined) return {};
+    return {
+      onScored: ({ version: { key, version, featureIndexes }, ...scored }) => {
+        const names = (): string[] => featureIndexes.map((index) => features.definitions[index]?.name ?? '');
+        scores.add({ ...scored, key, version, features: names });
+      },
     };
   }
 }

@@ -50,6 +50,7 @@ import { ErasureStore } from './privacy/erasure.store.js';
 import type { SuppressionList } from './privacy/suppression-list.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import { PublicationStore, type PublicationObserver } from './publication.store.js';
+import { ScoreTally } from './scoring/score-tally.js';
 import type { Scorer } from './scoring/scorer.js';
 import type { ScoringObserver } from './scoring/scoring-observer.model.js';
 import { SearchIndexChore } from './search-index-chore.js';
@@ -112,6 +113,8 @@ export interface Engine {
   readonly definitions: DefinitionsLoader;
   readonly services: DefinitionServices;
   readonly scorer: Scorer;
+  /** What models say of whom the worker evaluates. */
+  readonly scores: ScoreTally;
   readonly worker: Worker;
 }
 
@@ -126,10 +129,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const log = new PostgresEventLog(db, clock, partitions, {}, { suppressions, sealer });
   const deadLetters = new DeadLetterStore(suppressions, sealer);
   const scorer = createScorer(db, observers, limits.modelRunTimeoutMs);
+  const scores = new ScoreTally();
   const onRules = (inForce: RulesInForce): void => {
     policy.use(inForce.rules, inForce.former);
   };
-  const definitions = new DefinitionsLoader(db, scorer, onRules, erasing.secret);
+  const definitions = new DefinitionsLoader(db, scorer, onRules, erasing.secret, scores);
   const leases = new PartitionLeases(db, randomInt(1, 2 ** 31 - 1), {
     ...(options.onAlone === undefined ? {} : { onAlone: options.onAlone }),
   });
@@ -198,6 +202,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       erasing.secret,
     ),
     scorer,
+    scores,
     worker,
   };
 }

@@ -57,7 +57,8 @@ export class PromotionPreviews implements PromotionPreviewer {
 
   async preview(ask: PromotionAsk): Promise<PromotionPreview> {
     const model = await this.#parts.promotable(ask.key, ask.version);
-    const loaded = await this.#parts.definitions();
+    // What is only tried is no live traffic.
+    const loaded = { ...(await this.#parts.definitions()), onScored: undefined };
     checkTrait(ask.by, loaded);
     const scorer = this.#parts.createScorer();
     try {

@@ -37,9 +37,15 @@ export function withTrial(
   const read = new Set(segments.flatMap(({ featureDeps }) => featureDeps));
   for (const { featureIndexes } of models.values()) for (const index of featureIndexes) read.add(index);
   return {
-    definitions: { ...loaded, features, models, segments: indexSegments(segments, models, isReady) },
+    definitions: {
+      ...loaded,
+      onScored: undefined,
+      features,
+      models,
+      segments: indexSegments(segments, models, isReady),
+    },
     segmentId: TRIAL_ID,
-    others: { ...loaded, features, segments: indexSegments(active, loaded.models, isReady) },
+    others: { ...loaded, onScored: undefined, features, segments: indexSegments(active, loaded.models, isReady) },
     untold: [...read].flatMap((index) => {
       const definition = features.definitions[index];
       return definition === undefined || isTold(definition) ? [] : [definition.name];

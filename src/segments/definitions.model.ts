@@ -5,9 +5,18 @@ import type { MatchedInputs } from '../identity/matching/matching.model.js';
 import type { ConsentTerms } from '../profiles/consent.model.js';
 import type { TraitRules } from '../profiles/trait-rule.model.js';
 import type { FeatureRow, Prediction } from '../scoring/prediction.model.js';
-import type { ActiveModel } from './asked-version.model.js';
+import type { ActiveModel, AskedVersion } from './asked-version.model.js';
 import type { CompiledSegment } from './compile-segment.js';
 import type { SearchedFeature } from './searched-features.js';
+
+/** What the fold was told of some profiles. */
+export interface LiveScores {
+  readonly version: AskedVersion;
+  readonly rows: readonly FeatureRow[];
+  /** When each was evaluated, ms. */
+  readonly times: readonly number[];
+  readonly predictions: readonly (Prediction | null)[];
+}
 
 /** Scores many rows of one version (`AskedVersion.scoredAs`) in one go; row i of the answer belongs to row i of the input, null where there is none. */
 export type ScoreRows = (
@@ -36,6 +45,8 @@ export interface Definitions {
   readonly models: ReadonlyMap<string, ActiveModel>;
   readonly segments: SegmentIndex;
   readonly score: ScoreRows;
+  /** Told of what is said of live traffic; left out where nothing but a trial is evaluated. */
+  readonly onScored?: ((scored: LiveScores) => void) | undefined;
   /** False: nobody has ever said who is, or is not, the same person, so nobody need look for it. */
   readonly hasIdentityLinks: boolean;
   /** Who is who. */

@@ -136,6 +136,11 @@ export class FoldContext implements EvalContext {
       inputs.map(({ row }) => row),
       inputs.map(({ asOf }) => asOf),
     );
+    this.definitions.onScored?.({
+      ...{ version, predictions },
+      rows: inputs.map(({ row }) => row),
+      times: due.map(({ t }) => t),
+    });
     due.forEach(({ profile }, i) => {
       const prediction = predictions[i] ?? null;
       if (prediction === null) {

@@ -1,15 +1,23 @@
+import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { modelDrift } from '../../src/create-model-command.js';
 import { createPromotionPreviews } from '../../src/create-promotion-previews.js';
+import { addModelDriftCommand } from '../../src/monitoring/model-drift.command.js';
+import type { VersionDrift } from '../../src/monitoring/model-drift.model.js';
+import { newId } from '../../src/platform/ids.js';
 import { modelCommand } from '../../src/scoring/model.command.js';
 import { ModelReader } from '../../src/scoring/model.reader.js';
 import type { ModelManifest } from '../../src/scoring/model-manifest.model.js';
 import type { PromotionPreview } from '../../src/scoring/promotion-preview.model.js';
+import type { ScoreHour } from '../../src/scoring/score-hour.model.js';
+import { ScoreHourReader } from '../../src/scoring/score-hour.reader.js';
+import { ScoreHourStore } from '../../src/scoring/score-hour.store.js';
 import { aFeature } from '../support/a-feature.js';
 import { aPurpose } from '../support/a-purpose.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { runWith } from '../support/command-runner.js';
 import { readModelFixture } from '../support/model-fixtures.js';
-import { anIdentify, aTrack, MINUTE_MS } from '../support/world.js';
+import { anIdentify, aTrack, HOUR_MS, MINUTE_MS } from '../support/world.js';
 
 let world: ApiWorld;
 const PEOPLE = 240;
@@ -100,6 +108,16 @@ const weft = (...args: string[]) =>
             }),
           ),
         withProgress: (run) => run(() => undefined),
+      }),
+    args,
+  );
+
+const weftDrift = (...args: string[]) =>
+  runWith(
+    (io) =>
+      addModelDriftCommand(new Command('model'), {
+        ...io,
+        withModelDrift: (use) => use(modelDrift(world.db, world.clock)),
       }),
     args,
   );
@@ -307,6 +325,55 @@ describe('a canary', () => {
            membershipExplanation(segment: "big") { models { version score } } } }`,
     );
     expect(profile.membershipExplanation.models).toEqual([{ version: 1, score }]);
+  });
+
+  it('is compared with the active version by what both say of live traffic, which previews are not', async () => {
+    const { scores } = world.engine;
+    const store = new ScoreHourStore(world.db);
+    const process = newId(world.clock.now());
+    const before = scores.take();
+    await weft('promote', KEY, '1', '--dry-run');
+    expect(scores.take()).toEqual(before);
+    await store.save(process, scores.take());
+    // What is kept again stands in place of what was.
+    await store.save(process, scores.take());
+    const drift = await weftDrift('drift', KEY, '--json');
+    const { active, versions } = JSON.parse(drift.stdout) as { active: number; versions: VersionDrift[] };
+    expect(active).toBe(2);
+    expect(versions.map(({ version, psi }) => [version, psi])).toEqual([
+      [1, 0],
+      [2, 0],
+    ]);
+    const held = (version: number) => before.filter((hour) => hour.version === version);
+    for (const { version, answered, mean } of versions) {
+      expect(answered).toBe(held(version).reduce((sum, hour) => sum + hour.answered, 0));
+      const [total, scored] = [
+        held(version).reduce((s, h) => s + h.total, 0),
+        held(version).reduce((s, h) => s + h.scored, 0),
+      ];
+      expect(mean).toBeCloseTo(total / scored, 9);
+    }
+    expect(versions[0]?.psiAgainstActive).toBeGreaterThan(0.25);
+    expect(versions[1]?.psiAgainstActive).toBeNull();
+    expect((await weftDrift('drift', KEY)).stdout).toMatch(
+      /^2 \(active\) +\d+ +0 +\S+ +0\.000 +- +no change to speak of$/m,
+    );
+    expect((await weftDrift('drift', 'nobody')).stderr).toContain('there is no model nobody');
+
+    // A day and more later widths are missing, and only what began each version is kept of then.
+    await store.save(process, [
+      { ...(held(2)[0] as ScoreHour), start: world.clock.now() + 48 * HOUR_MS, missing: { width: 9 }, answered: 10 },
+    ]);
+    world.clock.advance(48 * HOUR_MS);
+    expect((await weftDrift('drift', KEY)).stdout).toMatch(
+      /^version 2: width was missing in \d+\.\d % of the rows, now in 90\.0 %$/m,
+    );
+    await store.sweep(world.clock.now() + 40 * 24 * HOUR_MS);
+    const kept = await new ScoreHourReader(world.db).versions(KEY, 0);
+    expect(kept.map(({ version, first, last }) => [version, first.length, last.length])).toEqual([
+      [1, held(1).length, held(1).length],
+      [2, held(2).length, held(2).length],
+    ]);
   });
 
   it('ends at once, and everybody is asked of the active version again', async () => {
