@@ -149,10 +149,11 @@ async function upload(deps: ListCommandDeps, key: string, path: string, options:
       const result = { list: key, kind, isNew: standing === null, ...counts, removed, othersStay: isHeld };
       stdout.write(options.json === true ? jsonText(result) : uploadText(result));
       if (!isHeld) return EXIT_CODES.ok;
-      const why = counts.taken === 0 ? 'nothing of the file was taken' : 'too much of the file was refused';
-      stderr.write(
-        `error: ${why}, so the others stay on the list\n  hint: mend the file, or allow it by --max-refused 100\n`,
-      );
+      const [why, hint] =
+        counts.taken === 0
+          ? ['nothing of the file was taken', 'mend the file']
+          : ['too much of the file was refused', 'mend the file, or allow it by --max-refused 100'];
+      stderr.write(`error: ${why}, so the others stay on the list\n  hint: ${hint}\n`);
       return EXIT_CODES.failed;
     });
   } finally {
