@@ -24,10 +24,12 @@ import type { RevisionChore } from './revision-chore.js';
 import type { Clock } from './platform/clock.js';
 import { LEAST_ID, type Uuid } from './platform/ids.js';
 import type { Database, Transaction } from './platform/postgres.js';
+import { MAX_SWEPT_PROFILES, type RecomputeChore } from './recompute-chore.js';
 import type { SearchIndexChore } from './search-index-chore.js';
 import type { TraitRefoldChore } from './trait-refold-chore.js';
 import type { TermKeyingChore } from './term-keying-chore.js';
 import { SqlError } from './platform/sql-errors.js';
+import { RecomputeStore } from './segments/recompute.store.js';
 import type { TimerStore } from './segments/timer.store.js';
 
 export interface ChoreParts {
@@ -52,6 +54,7 @@ export interface ChoreParts {
   readonly retention: RetentionChore;
   readonly entityFolds: EntityFoldChore;
   readonly entityRecords: EntityRecordChore;
+  readonly recomputes: RecomputeChore;
   readonly observer: ChoreObserver;
   /** Definitions are to be loaded anew. */
   readonly invalidate: () => void;
@@ -61,7 +64,6 @@ export interface ChoreParts {
 
 const MAX_BACKFILL_EVENTS = 5_000;
 const MAX_BACKFILL_BYTES = 8 * 1024 * 1024;
-const MAX_SWEPT_PROFILES = 10_000;
 /** Least time between two looks for publications that were left behind. */
 const REPUBLISH_LOOK_MS = 1_000;
 const FOREIGN_KEY_VIOLATION = '23503';
@@ -73,6 +75,8 @@ interface Sweeping {
   readonly afterId: Uuid;
   /** Whether nothing changed since the sweep before but which versions of models answer. */
   readonly isOfModels: boolean;
+  /** What was under way when it began with this partition: whoever it evaluates need not be once more. */
+  readonly recomputeId: Uuid | null;
 }
 
 /**
@@ -90,8 +94,11 @@ interface Sweeping {
  *    (`trait-refold-chore.ts`), profiles indexed by what became searchable (`search-index-chore.ts`), events taken back
  *    (`retraction-chore.ts`), values in stored models of record linkage hashed (`term-keying-chore.ts`), and people compared
  *    by the active one (`matching-chore.ts`).
+ *    Whoever asks for everybody to be evaluated anew has it done by `recompute-chore.ts`, behind these sweeps.
  * 5. Nothing is written with definitions other than those in force.
- * 6. A chore that fails is put off and holds up no other (`chore-turns.ts`), also writing through what was left behind and
+ * 6. Where it was told to rest (`segment_work_pause`), nobody is swept and no history is folded in, between any two steps;
+ *    but for history that erasures and retractions wait for.
+ * 7. A chore that fails is put off and holds up no other (`chore-turns.ts`), also writing through what was left behind and
  *    sweeps. What streams and versions need is no such chore: segments wait for it.
  */
 export class Chores {
@@ -102,6 +109,7 @@ export class Chores {
   #settledVersion = -1;
   #hasRevised = false;
   readonly #turns: ChoreTurns;
+  readonly #recomputes = new RecomputeStore();
   readonly #revisions: Chore;
   readonly #keptUp: Chore;
   readonly #republishing: Chore;
@@ -138,6 +146,8 @@ export class Chores {
       choreOf('retention', parts.retention),
       choreOf('items', parts.entityFolds, false),
       choreOf('records', parts.entityRecords),
+      // Others have their turns beside it, however long it takes.
+      choreOf('recomputes', parts.recomputes, false),
       choreOf('matching', parts.matching),
     ];
   }
@@ -206,7 +216,7 @@ export class Chores {
     }
     const parts = leases.held.map((lease) => lease.part);
     const pending = await backfills.next(db, parts, definitions.streamIds);
-    if (pending !== null) {
+    if (pending !== null && !(await this.#recomputes.restsFromHistory(db))) {
       await this.#backfill(definitions, pending);
       return true;
     }
@@ -258,45 +268,56 @@ export class Chores {
   }
 
   async #sweep(definitions: LoadedDefinitions): Promise<boolean> {
-    const { db, clock, log, timers, pipeline } = this.#parts;
+    const { db, clock, leases, log, timers, pipeline } = this.#parts;
     const { version } = definitions;
     const sweeping = await this.#nextSweep(version);
     if (sweeping === null) return false;
-    const { part, afterId, isOfModels } = sweeping;
+    const { part, afterId, isOfModels, recomputeId } = sweeping;
+    const parts = leases.held.map((lease) => lease.part);
+    const room = MAX_SWEPT_PROFILES - (await timers.waiting(db, parts, MAX_SWEPT_PROFILES));
+    if (room <= 0) return false;
     await raiseClock({ clock, log });
     const last = await db.transaction(async (tx) => {
       await this.#lease(tx, definitions);
-      const ids = await timers.lockRange(tx, { part, afterId, limit: MAX_SWEPT_PROFILES });
+      const ids = await timers.lockRange(tx, { part, afterId, limit: room });
       // Not before anything accepted so far: an evaluation never looks back behind an event it has seen. Whoever had one
       // of these in hand has committed by now.
       const dueAt = (await readLogTime(tx)) + 1;
       await timers.sweep(tx, ids, { part, dueAt, sweep: isOfModels ? -version : version });
-      if (ids.length === 0) await tx.query('UPDATE partitions SET swept_version = $2 WHERE part = $1', [part, version]);
+      if (ids.length === 0) {
+        await tx.query('UPDATE partitions SET swept_version = $2 WHERE part = $1', [part, version]);
+        if (recomputeId !== null) await this.#recomputes.cover(tx, recomputeId, part);
+      }
       return ids.at(-1);
     });
-    this.#sweeping = last === undefined ? null : { version, part, afterId: last, isOfModels };
+    this.#sweeping = last === undefined ? null : { version, part, afterId: last, isOfModels, recomputeId };
     pipeline.forget();
     return true;
   }
 
-  /** Where to go on; from the start of the partition after a restart, which does no harm. */
-  async #nextSweep(version: number): Promise<Omit<Sweeping, 'version'> | null> {
+  /** Where to go on; from the start of the partition after a restart, which does no harm. Null: nowhere, or it rests. */
+  async #nextSweep(version: number): Promise<Sweeping | null> {
     const { db, leases } = this.#parts;
     const parts = leases.held.map((lease) => lease.part);
-    const sweeping = this.#sweeping;
-    if (sweeping?.version === version && parts.includes(sweeping.part)) return sweeping;
-    const [stale] = await db.query<Pick<Sweeping, 'part' | 'isOfModels'>>(
-      `SELECT part, swept_version >= (SELECT edited_version FROM installation) AS "isOfModels" FROM partitions
-       WHERE swept_version < $1 AND part = ANY ($2::int2[]) ORDER BY part LIMIT 1`,
+    const [next] = await db.query<Omit<Sweeping, 'version' | 'afterId'> & { isPaused: boolean }>(
+      `SELECT part, swept_version >= (SELECT edited_version FROM installation) AS "isOfModels",
+              EXISTS (SELECT FROM segment_work_pause) AS "isPaused",
+              (SELECT id FROM segment_recomputes WHERE status = 'running') AS "recomputeId"
+       FROM partitions WHERE swept_version < $1 AND part = ANY ($2::int2[]) ORDER BY part LIMIT 1`,
       [version, parts],
     );
-    if (stale === undefined) return null;
+    if (next === undefined) return null;
     if (this.#settledVersion !== version) {
-      // Whatever applies anything has updated a row of this table, and holds its lock on it until it commits.
+      // Whatever applies anything has updated a row of this table, and holds its lock on it until it commits. Also where it
+      // rests: the chores behind this one count on it.
       await db.transaction((tx) => tx.query('LOCK TABLE partitions IN SHARE MODE'));
       this.#settledVersion = version;
     }
-    return { ...stale, afterId: LEAST_ID };
+    const { isPaused, ...place } = next;
+    if (isPaused) return null;
+    const sweeping = this.#sweeping;
+    if (sweeping?.version === version && parts.includes(sweeping.part)) return sweeping;
+    return { version, ...place, afterId: LEAST_ID };
   }
 
   async #republish(definitions: LoadedDefinitions): Promise<boolean> {

@@ -48,6 +48,7 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'segment check',
   'segment list',
   'segment preview',
+  'segment progress',
   'segment show',
   'segment versions',
   'sources list',

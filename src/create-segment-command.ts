@@ -15,6 +15,7 @@ import { addSegmentExport } from './segment-export.command.js';
 import { snapshotSegment } from './segment-snapshot.js';
 import { addSnapshotCommand } from './segment-snapshot.command.js';
 import { addPreviewCommand } from './segment-preview.command.js';
+import { addRecomputeCommands } from './segments/segment-recompute.command.js';
 import { segmentServices } from './segments/segment-command-services.js';
 import { segmentCommand } from './segments/segment.command.js';
 import type { SegmentPreviews } from './segments/segment-preview.service.js';
@@ -53,6 +54,11 @@ export function createSegmentCommand(
     exportPeople: (request) =>
       looking(({ db, clock, engine }) => exportPeople({ db, clock, definitions: engine.definitions }, request)),
     view: (total) => new ExportProgress({ clock: systemClock, stderr: io.stderr }, total, 'profiles'),
+  });
+  addRecomputeCommands(command, {
+    ...{ ...io, signal },
+    withWork: (use) => looking((app) => use(app.engine.segmentWork)),
+    withWorker: (use) => working((app) => use(app.engine.segmentWork)),
   });
   addExplainCommand(command, {
     ...io,

@@ -7,6 +7,7 @@ import { checkErasures } from './monitoring/check-erasures.js';
 import { checkEntityFolds } from './monitoring/check-entity-folds.js';
 import { ExportFolder } from './features/export-folder.js';
 import { checkExports } from './monitoring/check-exports.js';
+import { checkSegmentWork } from './monitoring/check-segment-work.js';
 import { checkSchedules } from './monitoring/check-schedules.js';
 import {
   checkAddress,
@@ -151,6 +152,7 @@ async function examineDatabase(
           await checkReplays(db),
           await checkSources(db),
           await checkSegments(db),
+          await checkSegmentWork(db, systemClock.now()),
           await checkSchedules(db, systemClock.now()),
           await checkEntityFolds(db, systemClock.now()),
           await checkChores(db, systemClock.now()),

@@ -21,6 +21,8 @@ export interface EngineLimits extends WorkerLimits {
   readonly maxRefoldAnchors: number;
   /** Profiles that one step writes into the index after a trait became searchable. */
   readonly maxIndexedProfiles: number;
+  /** Profiles of a worker that wait to be evaluated anew at once, where somebody asked for that. */
+  readonly maxRecomputedProfiles: number;
   /** Members of groups that one step tells of these. */
   readonly maxToldMembers: number;
   /** Records of one block beyond which its pairs are not compared. */

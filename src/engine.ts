@@ -63,6 +63,9 @@ import { SealingChore } from './sealing-chore.js';
 import { RetractionChore } from './retraction-chore.js';
 import { RevisionChore } from './revision-chore.js';
 import { MembershipStore } from './segments/membership.store.js';
+import { RecomputeStore } from './segments/recompute.store.js';
+import type { SegmentWorkService } from './segments/segment-work.service.js';
+import { createRecomputes } from './create-recomputes.js';
 import { TimerStore } from './segments/timer.store.js';
 import { TraitRefoldChore } from './trait-refold-chore.js';
 import { Worker, type WorkerObserver } from './worker.js';
@@ -106,6 +109,8 @@ export interface Engine {
   readonly identity: IdentityServices;
   readonly matching: MatchingServices;
   readonly erasures: ErasureService;
+  /** What is done about segments behind live traffic. */
+  readonly segmentWork: SegmentWorkService;
   /** Those who were erased; to be started before anything is accepted. */
   readonly suppressions: SuppressionList;
   /** What payloads of the log are sealed with. */
@@ -307,17 +312,15 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
     refolds: new TraitRefoldStore(),
     ...(limits.maxToldMembers === undefined ? {} : { maxStepMembers: limits.maxToldMembers }),
   });
+  const recomputes = createRecomputes(parts, limits.maxRecomputedProfiles);
   const chores = new Chores({
     ...parts,
     anchors,
     backfills: new StreamBackfillStore(),
     timers,
-    retractions: retractionChore,
-    revisions: revisionChore,
-    contested,
-    traitRefolds,
+    ...{ retractions: retractionChore, revisions: revisionChore, contested, traitRefolds },
     searchIndex: new SearchIndexChore({ ...parts, maxProfiles: limits.maxIndexedProfiles }),
-    groups: groupChore,
+    ...{ groups: groupChore, recomputes: recomputes.chore },
     matching: parts.matching.createChore(parts),
     erasures: erasures.chore,
     termKeying: erasures.termKeying,
@@ -353,6 +356,7 @@ function createAside({ observers, limits = {} }: EngineOptions, parts: AsidePart
       sleep: sleeping,
     }),
     erasures: erasures.service,
+    segmentWork: recomputes.service,
   };
   return { chores, services, revisionChore, groupChore };
 }
@@ -409,6 +413,7 @@ function createPipeline(
       anchors,
     },
     matching: matching.marks,
+    recomputes: new RecomputeStore(),
     onCommitted: options.onCommitted,
   });
 }

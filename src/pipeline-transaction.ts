@@ -26,6 +26,8 @@ export interface TransactionParts {
 export interface BatchResult {
   readonly events: number;
   readonly timers: number;
+  /** Whether all live timers that were due have fired, so that only such may be left as evaluate people anew. */
+  readonly areLiveDone?: boolean;
   readonly merges: number;
   readonly contested: number;
   readonly droppedTraits: number;

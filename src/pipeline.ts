@@ -31,6 +31,7 @@ import { foldEvents, foldTimers } from './segments/fold-batch.js';
 import { foldRevision, type RebuiltAnchor } from './segments/fold-revision.js';
 import { foldTraitChange } from './segments/fold-trait-change.js';
 import { appliedUntil, type ProfileWork } from './segments/profile-work.model.js';
+import type { RecomputeStore } from './segments/recompute.store.js';
 import type { TimerStore } from './segments/timer.store.js';
 
 export interface PipelineParts extends TransactionParts {
@@ -41,6 +42,7 @@ export interface PipelineParts extends TransactionParts {
   readonly groups: GroupKnowledge;
   readonly revision: RevisionParts;
   readonly matching: MatchingMarks;
+  readonly recomputes: RecomputeStore;
 }
 
 /** What changes without an event. */
@@ -126,16 +128,20 @@ export class Pipeline {
     const parts = leases.held.map((lease) => lease.part);
     const due = await timers.due(db, parts, untilT, limit);
     if (due.length === 0) return nothingYet();
-    // With more to come, none may run ahead of those that are not in this batch.
-    const horizon = due.length < limit ? untilT : (due.at(-1)?.dueAt ?? untilT);
+    // With more to come, none may run ahead of those that are not in this batch. What is evaluated anew waits for nothing
+    // and nothing for it: once any of it is here, all that is live is.
+    const last = due.at(-1);
+    const areLiveDone = due.length < limit || last?.isBulk === true;
+    const horizon = areLiveDone ? untilT : (last?.dueAt ?? untilT);
     return this.#transaction.run(definitions, null, async (tx, work) => {
       const ids = due.map((timer) => timer.profileId);
       await workingSet.load(tx, definitions, ids);
       // One whose events another worker took back meanwhile is gone, and its timer with it.
       const loaded = [...workingSet.touched].map(({ id }) => id);
       const changes = await foldTimers(definitions, workingSet.profile, loaded, horizon);
+      await this.#parts.recomputes.note(tx, changes);
       await this.#transaction.save(tx, definitions, work, changes, NO_IDENTITY, { untilT: horizon });
-      work.timers = due.length;
+      Object.assign(work, { timers: due.length, areLiveDone });
     });
   }
 

@@ -99,7 +99,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           keys: app.keys,
           credentials: credentialsOf(app),
           webhooks: app.webhooks,
-          segments: engine.services.segments,
+          ...{ segments: engine.services.segments, segmentWork: engine.segmentWork },
           ...previewsOf(app, definitions),
           features: engine.services.features,
           historical: createHistoricalFeatures(engine, { db, clock }),

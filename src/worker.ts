@@ -295,7 +295,8 @@ export class Worker {
     try {
       const result = await this.#attempt((defs) => pipeline.fireTimers(defs, barrier.untilT, limit));
       this.#timerLimit = this.#limits.maxBatchTimers;
-      if (result.timers < limit) this.#barrier = null;
+      // Bulk that is left waits with what is due by then: else timers that came due meanwhile would wait behind it.
+      if (result.timers < limit || result.areLiveDone === true) this.#barrier = null;
       return result.timers > 0;
     } catch (error) {
       if (!mayBeTheEvents(error, limit)) throw error;

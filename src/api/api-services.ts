@@ -50,6 +50,7 @@ import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
 import type { ProfileGlance, ProfileSnapshot } from '../segments/profile-snapshot.model.js';
 import type { IdentityPreviewer } from '../segments/identity-preview.model.js';
 import type { SegmentService } from '../segments/segment.service.js';
+import type { SegmentWorkService } from '../segments/segment-work.service.js';
 import type { SourceService } from '../sources/source.service.js';
 import type { TraitDeletionService } from '../profiles/trait-deletion.service.js';
 import type { WebhookReceiver } from '../sources/webhooks/webhook-receiver.js';
@@ -128,6 +129,7 @@ export interface WiredServices {
   readonly credentials: Credentials;
   readonly webhooks: { readonly service: WebhookService; readonly receiver: WebhookReceiver };
   readonly segments: SegmentService;
+  readonly segmentWork: SegmentWorkService;
   readonly segmentPreviews: Previewed<PreviewAsk, SegmentPreview>;
   readonly promotionPreviews: Previewed<PromotionAsk, PromotionPreview>;
   readonly features: FeatureDefinitionService;

@@ -9,6 +9,7 @@ import type { Definitions } from './definitions.model.js';
 import { FoldContext } from './fold-context.js';
 import { heldSince, inheritMemory, NOTHING_INHERITED, type InheritedMemory } from './inherit-memory.js';
 import { newAnchorWork, remerge, type AnchorWork, type ProfileWork } from './profile-work.model.js';
+import { RECOMPUTE_SWEEP } from './recompute.model.js';
 import { nextScoreStep } from './score-steps.model.js';
 import {
   MAX_DECIDING_MODELS,
@@ -237,10 +238,15 @@ export function* evaluateOnce(evaluation: Evaluation): StepProgram {
 /** F3. An evaluation always moves `dueAt` on, so this ends. */
 export function* fireDue(profile: ProfileWork, untilT: number, out: FoldChange[]): StepProgram {
   while (profile.mergedInto === null && profile.dueAt <= untilT) {
-    const sweep = profile.timer?.dueAt === profile.dueAt ? profile.timer.sweep : null;
-    const cause: ChangeCause = { kind: sweep === null ? 'timer' : sweep < 0 ? 'model' : 'edit', pos: null };
+    const cause: ChangeCause = { kind: causeOfTimer(profile), pos: null };
     yield { profile, t: profile.dueAt, cause, emit: true, segments: null, out };
   }
+}
+
+function causeOfTimer({ timer, dueAt }: ProfileWork): 'edit' | 'model' | 'recompute' | 'timer' {
+  if (timer?.sweep == null || timer.dueAt !== dueAt) return 'timer';
+  if (timer.sweep === RECOMPUTE_SWEEP) return 'recompute';
+  return timer.sweep < 0 ? 'model' : 'edit';
 }
 
 function moveAnchors(context: FoldContext, profiles: ProfileLookup, step: EventIdentity): void {

@@ -47,7 +47,10 @@ export function newAnchorWork({
 
 export interface Timer {
   readonly dueAt: number;
-  /** Set where a change of definitions asked for it: their version; negative where it is one of models alone. */
+  /**
+   * Set where a change of definitions asked for it: their version; negative where it is one of models alone. Where somebody
+   * did: `RECOMPUTE_SWEEP`.
+   */
   readonly sweep: number | null;
   /** Segments that could not be judged, rising: {@link ProfileWork.stale}. */
   readonly stale: readonly number[];

@@ -4,6 +4,7 @@ import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Database } from '../platform/postgres.js';
 import { SegmentHistoryReader } from './segment-history.reader.js';
+import { SegmentWorkReader } from './segment-work.reader.js';
 import { SegmentVersionReader } from './segment-version.reader.js';
 import { SegmentReader } from './segment.reader.js';
 import type { SegmentService } from './segment.service.js';
@@ -11,6 +12,7 @@ import type { SegmentService } from './segment.service.js';
 export interface SegmentCommandServices {
   readonly reader: Pick<SegmentReader, 'all' | 'byKey' | 'sizes' | 'shadowSizes'>;
   readonly versions: Pick<SegmentVersionReader, 'page'>;
+  readonly work: Pick<SegmentWorkReader, 'read'>;
   readonly histories: Pick<SegmentHistoryReader, 'periods' | 'alerts'>;
   readonly service: Pick<
     SegmentService,
@@ -22,6 +24,7 @@ export function segmentServices(db: Database, service: SegmentCommandServices['s
   return {
     reader: new SegmentReader(db),
     versions: new SegmentVersionReader(db),
+    work: new SegmentWorkReader(db),
     histories: new SegmentHistoryReader(db),
     service,
   };

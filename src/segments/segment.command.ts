@@ -5,6 +5,7 @@ import { WeftError } from '../platform/errors.js';
 import { durationText } from '../platform/duration.js';
 import { formatInstant } from '../platform/instant.js';
 import { warningText } from '../platform/warning.js';
+import type { SegmentWork } from './recompute.model.js';
 import type { SegmentRequirements } from './parse-segment.js';
 import { missingSegment, type SegmentCommandDeps, type SegmentCommandServices } from './segment-command-services.js';
 import { segmentHistoryCommand } from './segment-history.command.js';
@@ -40,6 +41,7 @@ Examples:
   weft segment restore cart_abandoned 2
   weft segment shadow cart_abandoned
   weft segment archive cart_abandoned
+  weft segment recompute --all --follow
 
 Exit codes: 0 done, 1 failed (no such segment, still referred to), 2 wrong use, or a condition that is not valid.`;
 
@@ -142,14 +144,17 @@ async function list(deps: SegmentCommandDeps, options: Options): Promise<number>
 }
 
 async function show(deps: SegmentCommandDeps, key: string, options: Options): Promise<number> {
-  return deps.withSegments(async ({ reader, service }) => {
+  return deps.withSegments(async ({ reader, service, work }) => {
     const segment = (await reader.byKey(key)) ?? (await missingSegment(reader, key));
     const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
     if (options.json === true) {
       deps.stdout.write(jsonText(toJson(segment, size)));
     } else {
       const tried = isShadowed(segment) ? await reader.shadowSizes(segment.id) : null;
-      deps.stdout.write(describe(segment, size, tried));
+      const standing = progressLines(segment, await work.read(deps.clock.now()));
+      deps.stdout.write(
+        describe(segment, size, [...(tried === null ? [] : [shadowLine(segment, tried)]), ...standing]),
+      );
       await warn(deps, service, segment);
     }
     return EXIT_CODES.ok;
@@ -249,18 +254,28 @@ async function warn(
   deps.stderr.write(warningText(warnings));
 }
 
-function describe(segment: StoredSegment, size: number, tried: ShadowSizes | null): string {
+/** @param standing lines on how it is being evaluated */
+function describe(segment: StoredSegment, size: number, standing: readonly string[]): string {
   const lines = [
     `${segment.key}: ${segment.name}`,
     ...(segment.description === '' ? [] : [`  ${segment.description}`]),
     `  stage    ${segment.stage}, version ${versionText(segment)}`,
     `  members  ${String(size)}`,
-    ...(tried === null ? [] : [shadowLine(segment, tried)]),
+    ...standing,
     ...(segment.tags.length === 0 ? [] : [`  tags     ${segment.tags.join(', ')}`]),
     ...(segment.edge ? ['  edge     browsers may be told who is in it'] : []),
     ...ruleLines(segment),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Of what is evaluated while definitions changed: none where everybody was. */
+function progressLines(segment: StoredSegment, { pausedSince, eventsLeft, profilesLeft }: SegmentWork): string[] {
+  const isEvaluated = segment.stage === 'active' || isShadowed(segment);
+  if (!isEvaluated || (eventsLeft === 0 && profilesLeft === 0)) return [];
+  const left = `${String(eventsLeft)} events of history and ${String(profilesLeft)} profiles to go`;
+  const rests = pausedSince === null ? '' : `, paused since ${formatInstant(pausedSince)}`;
+  return [`  progress ${left}${rests}`];
 }
 
 function shadowLine({ shadowVersion }: StoredSegment, { size, entering, leaving }: ShadowSizes): string {

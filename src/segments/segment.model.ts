@@ -25,6 +25,7 @@ export const CAUSE_KINDS = [
   'load',
   'revert',
   'group',
+  'recompute',
 ] as const;
 export type CauseKind = (typeof CAUSE_KINDS)[number];
 

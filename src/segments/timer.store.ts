@@ -2,6 +2,7 @@ import { int2Array, int8Array, textArray, uuidArray } from '../platform/binary-a
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable, Transaction } from '../platform/postgres.js';
 import type { Timer } from './profile-work.model.js';
+import { RECOMPUTE_SWEEP } from './recompute.model.js';
 
 const NONE: readonly number[] = [];
 
@@ -12,6 +13,13 @@ export interface ProfileTimer {
   readonly part: number;
   /** Ids of segments that could not be judged. */
   readonly stale: readonly number[];
+}
+
+export interface DueTimer {
+  readonly profileId: Uuid;
+  readonly dueAt: number;
+  /** Whether it evaluates the profile anew, because definitions changed or somebody asked for it. */
+  readonly isBulk: boolean;
 }
 
 /** Profiles of a partition with ids above `afterId`, at most `limit`. */
@@ -42,32 +50,43 @@ export class TimerStore {
     );
   }
 
-  /** The earliest timers due at or before `untilT` in these partitions, by due time. */
-  async due(
-    db: Queryable,
-    parts: readonly number[],
-    untilT: number,
-    limit: number,
-  ): Promise<{ profileId: Uuid; dueAt: number }[]> {
-    const { rows } = await db.run<TimerRow>({
+  /**
+   * The earliest timers due at or before `untilT` in these partitions, by due time; those that evaluate people anew, for
+   * whom nothing changes as a rule, behind all that are live.
+   */
+  async due(db: Queryable, parts: readonly number[], untilT: number, limit: number): Promise<DueTimer[]> {
+    const { rows } = await db.run<TimerRow & { is_bulk: boolean }>({
       name: 'timers-due',
-      text: `SELECT profile_id, due_at FROM timers WHERE due_at <= $1 AND part = ANY ($2::int2[])
-             ORDER BY due_at, profile_id LIMIT $3`,
+      text: `SELECT * FROM (
+               (SELECT false AS is_bulk, due_at, profile_id FROM timers
+                WHERE sweep IS NULL AND due_at <= $1 AND part = ANY ($2::int2[]) ORDER BY due_at, profile_id LIMIT $3)
+               UNION ALL
+               (SELECT true, due_at, profile_id FROM timers
+                WHERE sweep IS NOT NULL AND due_at <= $1 AND part = ANY ($2::int2[])
+                ORDER BY due_at, profile_id LIMIT $3)
+             ) t ORDER BY is_bulk, due_at, profile_id LIMIT $3`,
       values: [untilT, int2Array(parts, (part) => part), limit],
     });
-    return rows.map((row) => ({ profileId: row.profile_id, dueAt: row.due_at }));
+    return rows.map((row) => ({ profileId: row.profile_id, dueAt: row.due_at, isBulk: row.is_bulk }));
   }
 
   /** Puts one timer off, because it cannot be fired. What is said of all others does not wait for it. */
   async postpone(db: Queryable, profileId: Uuid, dueAt: number): Promise<void> {
-    await db.query('UPDATE timers SET due_at = $2, is_swept = false WHERE profile_id = $1', [profileId, dueAt]);
+    await db.query('UPDATE timers SET due_at = $2, is_swept = false, sweep = nullif(sweep, $3) WHERE profile_id = $1', [
+      profileId,
+      dueAt,
+      RECOMPUTE_SWEEP,
+    ]);
   }
 
   /** The earliest due time in these partitions; null if no timer is set. */
   async nextDueAt(db: Queryable, parts: readonly number[]): Promise<number | null> {
-    const { rows } = await db.run<{ due_at: number }>({
+    const { rows } = await db.run<{ due_at: number | null }>({
       name: 'timers-next',
-      text: 'SELECT due_at FROM timers WHERE part = ANY ($1::int2[]) ORDER BY due_at LIMIT 1',
+      text: `SELECT least(
+               (SELECT due_at FROM timers WHERE sweep IS NULL AND part = ANY ($1::int2[]) ORDER BY due_at LIMIT 1),
+               (SELECT due_at FROM timers WHERE sweep IS NOT NULL AND part = ANY ($1::int2[]) ORDER BY due_at LIMIT 1)
+             ) AS due_at`,
       values: [int2Array(parts, (part) => part)],
     });
     return rows[0]?.due_at ?? null;
@@ -116,11 +135,42 @@ export class TimerStore {
              SELECT id, $2, $3, $4, true FROM unnest($1::uuid[]) AS p (id)
              ON CONFLICT (profile_id) DO UPDATE
                SET due_at = least(t.due_at, excluded.due_at), is_swept = true,
-                   sweep = CASE WHEN t.due_at > excluded.due_at THEN excluded.sweep
+                   sweep = CASE WHEN t.due_at > excluded.due_at OR t.sweep = $5 THEN excluded.sweep
                                 WHEN t.due_at = excluded.due_at THEN greatest(t.sweep, excluded.sweep)
                                 ELSE t.sweep END`,
-      values: [uuidArray(profileIds, (id) => id), dueAt, part, sweep],
+      values: [uuidArray(profileIds, (id) => id), dueAt, part, sweep, RECOMPUTE_SWEEP],
     });
+  }
+
+  /**
+   * Has profiles evaluated at `dueAt` because somebody asked for it; to be called with them locked. Whoever has a timer
+   * that is due earlier, or is to be evaluated because definitions changed, is evaluated by that.
+   * @param part theirs
+   */
+  async recompute(
+    tx: Transaction,
+    profileIds: readonly Uuid[],
+    { part, dueAt }: { readonly part: number; readonly dueAt: number },
+  ): Promise<void> {
+    if (profileIds.length === 0) return;
+    await tx.run({
+      name: 'timers-recompute',
+      text: `INSERT INTO timers AS t (profile_id, due_at, part, sweep)
+             SELECT id, $2, $3, $4 FROM unnest($1::uuid[]) AS p (id)
+             ON CONFLICT (profile_id) DO UPDATE SET due_at = excluded.due_at, sweep = excluded.sweep
+               WHERE t.due_at > excluded.due_at`,
+      values: [uuidArray(profileIds, (id) => id), dueAt, part, RECOMPUTE_SWEEP],
+    });
+  }
+
+  /** How many profiles of these partitions wait to be evaluated anew, as far as `limit`. */
+  async waiting(db: Queryable, parts: readonly number[], limit: number): Promise<number> {
+    const [row] = await db.query<{ count: number }>(
+      `SELECT count(*)::int4 AS count
+       FROM (SELECT FROM timers WHERE sweep IS NOT NULL AND part = ANY ($1::int2[]) LIMIT $2) t`,
+      [parts, limit],
+    );
+    return row?.count ?? 0;
   }
 }
 

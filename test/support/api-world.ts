@@ -209,6 +209,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     credentials: options.credentials?.({ keys, sources, clock, metrics }) ?? keys,
     webhooks,
     segments: engine.services.segments,
+    segmentWork: engine.segmentWork,
     segmentPreviews: new BoundedPreviews(
       createSegmentPreviews({ db, clock, sealer: engine.sealer, definitions, segments: engine.services.segments }),
       { what: 'segments', command: 'weft segment preview' },

@@ -45,6 +45,7 @@ import { PromotionPreviewResolver } from './promotion-preview.resolver.js';
 import { SegmentPreviewResolver } from './segment-preview.resolver.js';
 import { SegmentShadowResolver } from './segment-shadow.resolver.js';
 import { SegmentTemplateResolver } from './segment-template.resolver.js';
+import { SegmentWorkResolver } from './segment-work.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
 import { SourceRetentionResolver } from './source-retention.resolver.js';
@@ -87,6 +88,7 @@ export function buildApiSchema(): GraphQLSchema {
       SegmentHistoryResolver,
       SegmentShadowResolver,
       SegmentTemplateResolver,
+      SegmentWorkResolver,
       SourceActivityResolver,
       SourceRetentionResolver,
       PlanResolver,

@@ -7,6 +7,7 @@ import { MODEL_STAGES } from '../../scoring/model-manifest.model.js';
 import { INPUT_STATUSES } from '../../scoring/prediction.model.js';
 import { PAYLOAD_TEMPLATE_NAMES } from '../../activation/endpoints/payload-templates.js';
 import { RUN_STATUSES, RUN_TRIGGERS } from '../../schedules/schedule.model.js';
+import { RECOMPUTE_STATUSES } from '../../segments/recompute.model.js';
 import { CAUSE_KINDS, SEGMENT_STAGES } from '../../segments/segment.model.js';
 import { LOAD_STATUSES } from '../../sources/load.model.js';
 import { SOURCE_KINDS } from '../../sources/source.model.js';
@@ -103,6 +104,14 @@ export const CauseKindType = enumOf('CauseKind', 'Why a membership changed.', CA
   load: 'Loaded history.',
   revert: 'Events were taken back, as of a load that was reverted.',
   group: 'The traits of a group that the profile belongs to changed, or became known to it.',
+  recompute: 'Everybody was evaluated anew because somebody asked for it.',
+});
+
+export const RecomputeStatusType = enumOf('RecomputeStatus', 'Where a recomputation stands.', RECOMPUTE_STATUSES, {
+  waiting: 'For a worker, or for the one before it.',
+  running: 'Profiles are being evaluated, unless work on segments rests.',
+  done: 'Everybody was evaluated.',
+  cancelled: 'It was ended; whoever was evaluated stays so.',
 });
 
 export const EventTypeType = enumOf('EventType', 'The kind of an event, as in the tracking API.', EVENT_TYPES, {

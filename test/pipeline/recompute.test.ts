@@ -1,0 +1,337 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { SegmentWork } from '../../src/segments/recompute.model.js';
+import { Command } from 'commander';
+import { addRecomputeCommands } from '../../src/segments/segment-recompute.command.js';
+import { checkSegmentWork } from '../../src/monitoring/check-segment-work.js';
+import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { runWith, type CommandOutcome } from '../support/command-runner.js';
+import { aTrack, HOUR_MS, MINUTE_MS } from '../support/world.js';
+
+const PEOPLE = 12;
+const AT_ONCE = 5;
+
+let world: ApiWorld;
+
+beforeAll(async () => {
+  world = await createApiWorld({ limits: { maxRecomputedProfiles: AT_ONCE, maxBatchTimers: 4 } });
+  await world.defineSegment('viewers', 'performed("view")');
+  await world.defineSegment('fresh', 'performed("view", "10m")');
+  await world.accept(people().map((user) => aTrack('view', { user_id: user })));
+  world.clock.advance(1);
+  await settle();
+});
+
+afterAll(() => world.close());
+
+afterEach(async () => {
+  await work().resume();
+  await settle();
+  expect((await work().read()).recompute?.status ?? 'done').not.toBe('running');
+});
+
+const work = () => world.engine.segmentWork;
+const people = (): string[] => Array.from({ length: PEOPLE }, (_, i) => `p${String(i).padStart(2, '0')}`);
+
+/** Rounds until nothing is left, each a millisecond later than the one before. */
+async function settle(engine = world.engine): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    await engine.worker.drain();
+    const { profilesLeft, recompute } = await work().read();
+    if (profilesLeft === 0 && recompute?.status !== 'running' && recompute?.status !== 'waiting') return;
+    world.clock.advance(1);
+  }
+  throw new Error('it does not come to an end');
+}
+
+/** Rounds until so many profiles have been evaluated anew. */
+async function until(isReached: (now: SegmentWork) => boolean): Promise<SegmentWork> {
+  for (let i = 0; i < 200; i++) {
+    const now = await work().read();
+    if (isReached(now)) return now;
+    if (!(await world.engine.worker.runOnce())) world.clock.advance(1);
+  }
+  throw new Error('it is not reached');
+}
+
+const fired = (): number => world.batches.reduce((sum, { timers }) => sum + timers, 0);
+
+async function members(key: string): Promise<number> {
+  const [row] = await world.db.query<{ n: number }>(
+    'SELECT count(*)::int4 AS n FROM memberships m JOIN segments s ON s.id = m.segment_id WHERE s.key = $1',
+    [key],
+  );
+  return row?.n ?? -1;
+}
+
+async function waiting(): Promise<number> {
+  const [row] = await world.db.query<{ n: number }>('SELECT count(*)::int4 AS n FROM timers WHERE sweep IS NOT NULL');
+  return row?.n ?? -1;
+}
+
+/** As if memberships had been lost, which is what is doubted. */
+async function loseMembers(key: string, count: number): Promise<void> {
+  await world.db.query(
+    `DELETE FROM memberships WHERE (profile_id, segment_id) IN (
+       SELECT m.profile_id, m.segment_id FROM memberships m JOIN segments s ON s.id = m.segment_id
+       WHERE s.key = $1 ORDER BY 1 LIMIT $2)`,
+    [key, count],
+  );
+}
+
+describe('a recomputation', () => {
+  it('evaluates everybody once, and tells what it finds with a cause of its own', async () => {
+    await loseMembers('viewers', 3);
+    await loseMembers('fresh', 2);
+    const { length } = await world.feed();
+    const before = fired();
+    expect(await work().recompute(['viewers'])).toMatchObject({
+      status: 'waiting',
+      segments: ['viewers'],
+      total: null,
+    });
+    await settle();
+    expect((await work().read()).recompute).toMatchObject({
+      status: 'done',
+      total: PEOPLE,
+      done: PEOPLE,
+      left: 0,
+      changes: 3,
+    });
+    expect(fired() - before).toBe(PEOPLE);
+    const found = (await world.feed()).slice(length);
+    expect(found.map(({ kind, segment, cause }) => `${kind} ${segment} ${cause.kind}`).sort()).toEqual([
+      ...Array.from({ length: 2 }, () => 'enter fresh recompute'),
+      ...Array.from({ length: 3 }, () => 'enter viewers recompute'),
+    ]);
+    expect(await members('viewers')).toBe(PEOPLE);
+  });
+
+  it('finds nothing where there is nothing to find, and leaves the instants at which time changes something', async () => {
+    const { length } = await world.feed();
+    await work().recompute([]);
+    await settle();
+    expect((await work().read()).recompute).toMatchObject({ status: 'done', changes: 0, done: PEOPLE, segments: [] });
+    expect((await world.feed()).slice(length)).toEqual([]);
+    const [row] = await world.db.query<{ n: number }>('SELECT count(*)::int4 AS n FROM timers WHERE sweep IS NULL');
+    expect(row?.n).toBe(PEOPLE);
+  });
+
+  it('joins another that was asked for before it begins, and comes once more where one has begun', async () => {
+    const [one, two] = await Promise.all([work().recompute(['viewers']), work().recompute(['fresh'])]);
+    expect(two.id).toBe(one.id);
+    expect((await work().read()).recompute?.segments).toEqual(['fresh', 'viewers']);
+    const three = await work().recompute([]);
+    expect(three).toMatchObject({ id: one.id, segments: [] });
+    await until(({ recompute }) => recompute?.status === 'running' && recompute.done > 0);
+    const requestId = '01900000-0000-7000-8000-000000000001';
+    const next = await work().recompute(['fresh'], requestId);
+    expect(next.id).not.toBe(one.id);
+    expect((await work().recompute(['fresh'], requestId)).id).toBe(next.id);
+    expect(await work().read()).toMatchObject({ recompute: { id: one.id }, nextRecompute: { id: next.id } });
+    await settle();
+    expect((await work().read()).recompute).toMatchObject({ id: next.id, status: 'done', done: PEOPLE });
+    // Asked by the same once more, as after a crash, it is the one that was done.
+    expect((await work().recompute(['fresh'], requestId)).id).toBe(next.id);
+  });
+
+  it('rests between batches in every process, with live traffic going on, and is gone on with where it was', async () => {
+    const before = fired();
+    await work().recompute([]);
+    const { recompute } = await until((now) => (now.recompute?.done ?? 0) >= AT_ONCE);
+    const { pausedSince } = await work().pause();
+    expect(pausedSince).toBe(world.clock.now());
+    for (let i = 0; i < 20; i++) {
+      world.clock.advance(1);
+      await world.engine.worker.drain();
+    }
+    const resting = (await work().read()).recompute;
+    // Whoever had a turn is evaluated still, and nobody else.
+    expect(resting?.status).toBe('running');
+    expect((resting?.done ?? 0) - (recompute?.done ?? 0)).toBeLessThanOrEqual(AT_ONCE);
+    expect(resting?.left).toBeGreaterThan(0);
+    const { length } = await world.feed();
+    await world.accept([aTrack('view', { user_id: 'late' })]);
+    await world.engine.worker.drain();
+    expect(
+      (await world.feed())
+        .slice(length)
+        .map(({ segment }) => segment)
+        .sort(),
+    ).toEqual(['fresh', 'viewers']);
+
+    await world.engine.worker.stop();
+    const other = await world.another({ maxRecomputedProfiles: AT_ONCE });
+    for (let i = 0; i < 20; i++) {
+      world.clock.advance(1);
+      await other.worker.drain();
+    }
+    expect((await work().read()).recompute?.done).toBe(resting?.done);
+    await work().resume();
+    world.clock.advance(1_000);
+    await settle(other);
+    const over = (await work().read()).recompute;
+    expect(over?.status).toBe('done');
+    // Those whom it passed are not evaluated again. Who came meanwhile may have been passed, or not.
+    expect([PEOPLE, PEOPLE + 1]).toContain(over?.done);
+    expect(fired() - before).toBe(over?.done);
+    await other.worker.stop();
+    const again = await world.another({ maxRecomputedProfiles: AT_ONCE, maxBatchTimers: 4 });
+    Object.assign(world, { engine: again });
+  });
+
+  it('is cancelled with whoever was evaluated left as they are', async () => {
+    await loseMembers('viewers', PEOPLE + 1);
+    await work().recompute([]);
+    await until(({ recompute }) => (recompute?.done ?? 0) >= 2);
+    await work().cancel();
+    await settle();
+    const { recompute } = await work().read();
+    expect(recompute?.status).toBe('cancelled');
+    expect(recompute?.done).toBeLessThan(PEOPLE);
+    expect(await members('viewers')).toBeGreaterThanOrEqual(2);
+    expect(await members('viewers')).toBe(recompute?.done);
+    await expect(work().cancel()).rejects.toMatchObject({ code: 'CONFLICT', message: 'nothing is being recomputed' });
+    await work().recompute([]);
+    await settle();
+    expect(await members('viewers')).toBe(PEOPLE + 1);
+  });
+
+  it('is refused for segments that nobody is evaluated for', async () => {
+    await world.engine.services.segments.upsert({
+      key: 'drafted',
+      name: 'drafted',
+      description: '',
+      tags: [],
+      expression: 'performed("view")',
+    });
+    await expect(work().recompute(['drafted'])).rejects.toMatchObject({ code: 'CONFLICT', where: 'keys' });
+    await expect(work().recompute(['viewer'])).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      hint: expect.stringContaining('viewers') as string,
+    });
+  });
+});
+
+describe('a change of definitions', () => {
+  it('waits where work on segments rests, with the history that it reads, and cannot be cancelled', async () => {
+    await work().pause();
+    await world.defineSegment('often', 'distinct("view", "properties.sku", "7d") == 0');
+    await world.engine.worker.drain();
+    world.clock.advance(1);
+    await world.engine.worker.drain();
+    expect((await work().read()).eventsLeft).toBeGreaterThan(0);
+    expect(await members('often')).toBe(0);
+    await expect(work().cancel()).rejects.toMatchObject({
+      code: 'CONFLICT',
+      hint: expect.stringContaining('weft segment restore') as string,
+    });
+    await work().resume();
+    await settle();
+    expect(await members('often')).toBe(PEOPLE + 1);
+    expect(await work().read()).toMatchObject({ eventsLeft: 0, profilesLeft: 0 });
+  });
+
+  it('has nobody evaluated twice for whom it began after the recomputation', async () => {
+    await work().recompute([]);
+    await until(({ recompute }) => recompute?.status === 'running');
+    await world.defineSegment('bought', 'performed("buy")');
+    const before = fired();
+    await settle();
+    const { recompute } = await work().read();
+    expect(recompute).toMatchObject({ status: 'done', done: PEOPLE + 1 });
+    expect(fired() - before).toBeLessThanOrEqual(PEOPLE + 1 + AT_ONCE);
+  });
+});
+
+describe('a person who looks after it', () => {
+  const ask = (field: string, more = ''): Promise<Record<string, unknown>> =>
+    world.data<Record<string, unknown>>(`${field} { ${more} }`);
+  const WORK =
+    'pausedSince eventsLeft profilesLeft recompute { status segments total done left changes } nextRecompute { id }';
+
+  const weft = (...args: string[]): Promise<CommandOutcome> =>
+    runWith(
+      (io) =>
+        addRecomputeCommands(new Command('segment'), {
+          ...io,
+          signal: new AbortController().signal,
+          withWork: (use) => use(work()),
+          withWorker: async (use) => {
+            const used = use(work());
+            await until(({ recompute }) => recompute?.status !== 'cancelled');
+            await settle();
+            return used;
+          },
+        }),
+      args,
+    );
+
+  it('asks for it, has it rest and go on, and ends it over the API', async () => {
+    const asked = await ask(
+      'mutation { recomputeSegments(keys: ["viewers"])',
+      '... on SegmentRecompute { status segments total } ... on Failure { message hint } }',
+    );
+    expect(asked).toEqual({ recomputeSegments: { status: 'WAITING', segments: ['viewers'], total: null } });
+    expect(await ask('mutation { pauseSegmentWork', `${WORK} }`)).toMatchObject({
+      pauseSegmentWork: { pausedSince: expect.any(String) as string, recompute: { status: 'WAITING' } },
+    });
+    expect(await ask('mutation { resumeSegmentWork', `${WORK} }`)).toMatchObject({
+      resumeSegmentWork: { pausedSince: null },
+    });
+    const END = '... on SegmentWork { recompute { status } } ... on Failure { code message } }';
+    expect(await ask('mutation { cancelSegmentRecompute', END)).toEqual({
+      cancelSegmentRecompute: { recompute: { status: 'CANCELLED' } },
+    });
+    expect(await ask('mutation { cancelSegmentRecompute', END)).toEqual({
+      cancelSegmentRecompute: { code: 'CONFLICT', message: 'nothing is being recomputed' },
+    });
+    expect(await ask('{ segmentWork', `${WORK} }`)).toMatchObject({
+      segmentWork: { eventsLeft: 0, profilesLeft: 0, recompute: { status: 'CANCELLED', done: 0 } },
+    });
+  });
+
+  it('does the same on the command line, and follows it to its end', async () => {
+    const followed = await weft('recompute', '--all', '--follow');
+    expect(followed).toMatchObject({ code: 0 });
+    expect(followed.stdout).toMatch(/^all segments: done 20\S+Z; 13 profiles evaluated, 0 changes, [\d.]+ a second\n$/);
+    expect((await weft('recompute', 'viewers', '--json')).stdout).toContain('"status": "waiting"');
+    expect((await weft('recompute', '--pause')).stdout).toContain('Paused since');
+    expect((await weft('progress')).stdout).toContain('recompute    viewers: waiting for its turn');
+    expect((await checkSegmentWork(world.db, world.clock.now())).outcome).toBe('ok');
+    expect(await checkSegmentWork(world.db, world.clock.now() + HOUR_MS)).toMatchObject({
+      outcome: 'warning',
+      hint: '`weft segment recompute --resume` has it go on.',
+    });
+    expect((await weft('recompute', '--resume')).stdout).not.toContain('Paused');
+    expect((await weft('recompute', '--cancel')).stdout).toContain('viewers: cancelled');
+    expect(await weft('recompute', '--cancel')).toMatchObject({ code: 1 });
+    expect(await weft('recompute', 'viewers', '--all')).toMatchObject({ code: 2 });
+    expect(await weft('recompute')).toMatchObject({ code: 2, stderr: expect.stringContaining('--all') as string });
+  });
+});
+
+describe('live traffic', () => {
+  it('is ahead of whoever is evaluated anew: events by a batch, timers within each', async () => {
+    world.clock.advance(20 * MINUTE_MS);
+    await settle();
+    await work().recompute([]);
+    // As many as may wait do, and are due a millisecond from now. Then somebody comes whose timer is due after all of them.
+    await world.engine.worker.drain();
+    expect(await waiting()).toBe(AT_ONCE);
+    await world.accept([aTrack('view', { user_id: 'new' })]);
+    await world.engine.worker.drain();
+    world.clock.advance(10 * MINUTE_MS + 1);
+    const { length } = world.batches;
+    const told = (await world.feed()).length;
+    await world.accept([aTrack('view', { user_id: 'p07' })]);
+    await world.engine.worker.runOnce();
+    const [events, timers] = world.batches.slice(length);
+    expect(events).toMatchObject({ events: 1 });
+    expect(timers).toMatchObject({ timers: 4 });
+    const changes = (await world.feed())
+      .slice(told)
+      .map(({ kind, segment, cause }) => `${kind} ${segment} ${cause.kind}`);
+    expect(changes).toEqual(['enter fresh event', 'leave fresh timer']);
+    expect(await waiting()).toBeGreaterThan(0);
+  });
+});
