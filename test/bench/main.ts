@@ -17,6 +17,7 @@ import { measureLoad } from './measure-load.js';
 import { measureReads } from './measure-reads.js';
 import { measureSubscribers } from './measure-subscribers.js';
 import { measureSearch } from './measure-search.js';
+import { measureTimers } from './measure-timers.js';
 import { formatMachine, formatSection, machineOf, type Report, type Section } from './report.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -28,6 +29,7 @@ const PARTS = [
   'feast',
   'latency',
   'subscribers',
+  'timers',
   'identity',
   'search',
   'load',
@@ -41,6 +43,8 @@ interface Options {
   readonly profile?: string;
   readonly events: number;
   readonly profiles: number;
+  readonly seconds: number;
+  readonly kill?: true;
 }
 
 const PROFILES = 10_000;
@@ -97,6 +101,10 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
     const host = await world.startServer({ databaseUrl, scores: false, worker: true, define: true });
     yield await measureSubscribers(host, { ...SUBSCRIBERS, profileTo });
     await host.server.stop();
+  }
+  if (only.includes('timers')) {
+    const { seconds, kill = false } = options;
+    yield await measureTimers(world, { perSecond: 1_000, seconds, kill });
   }
   if (only.includes('feast')) yield await measureFeatures(world, profileTo);
   if (only.includes('identity')) {
@@ -191,6 +199,8 @@ await new Command('bench')
     positive,
     1_000_000,
   )
+  .option('--seconds <number>', 'how long a thousand timers are due each second', positive, 60)
+  .option('--kill', 'kills the server while timers are due, and starts it again')
   .action(async (options: Options) => {
     await run(options, interrupt.signal).catch((error: unknown) => {
       if (!interrupt.signal.aborted) throw error;

@@ -57,6 +57,14 @@ export class ProgramCalls<Of extends object> {
     return this.#expect(id) as Promise<ResultOf<Of[Name]>>;
   }
 
+  /** As if the machine had failed: nothing is ended in order. */
+  async kill(): Promise<void> {
+    if (this.#hasExited) return;
+    const exited = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await exited;
+  }
+
   /** Safe to call twice. */
   async stop(): Promise<void> {
     if (this.#hasExited) return;

@@ -40,6 +40,8 @@ export interface ServerCalls {
   /** Hands the events of a round straight to the accept service. */
   accept(count: number, round: number): Promise<Timing>;
   acceptKnown(visitors: number): Promise<Timing>;
+  /** People with one event each, who enter `cart_abandoned` at `firstMs` (epoch) and every `everyMs` from then on. */
+  acceptCarts(people: number, firstMs: number, everyMs: number): Promise<Timing>;
   drain(): Promise<Timing>;
   /** Resolves when everything accepted is applied. */
   applied(): Promise<void>;

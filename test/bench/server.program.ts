@@ -17,6 +17,7 @@ import { CpuProfiler } from './cpu-profiler.js';
 import { LoopWatch } from './loop-watch.js';
 import type { Ready, ServerCalls, ServerOptions, Timing } from './server-process.js';
 import {
+  cartsDue,
   ENTERED_SEGMENT,
   EDGE_TRAITS,
   FEATURES,
@@ -124,6 +125,7 @@ function callsOf(app: App): ServerCalls {
       const events = knownVisitors(visitors, Date.now() - 1_000);
       return timed(() => accept(app, events));
     },
+    acceptCarts: (people, firstMs, everyMs) => timed(() => accept(app, cartsDue(people, firstMs, everyMs))),
     drain: () => timed(() => worker.drain()),
     applied: async () => app.applied(),
     cpuMs: async () => {

@@ -86,6 +86,20 @@ export function knownVisitors(visitors: number, nowMs: number): IncomingEvent[] 
   return events;
 }
 
+/** Whom time alone brings into {@link CART_SEGMENT}: at `firstMs`, and every `everyMs` from then on, rounded down. */
+export function cartsDue(people: number, firstMs: number, everyMs: number): IncomingEvent[] {
+  return Array.from({ length: people }, (_, i): IncomingEvent => {
+    return {
+      type: 'track',
+      name: 'add_to_cart',
+      messageId: `cart-${String(i)}`,
+      identifiers: [{ ns: 'anonymous_id', value: `cart-cookie-${String(i)}` }],
+      timestampMs: firstMs + Math.floor(i * everyMs) - CART_AGE_MS,
+      context: CONTEXT,
+    };
+  });
+}
+
 interface Visit {
   readonly messageId: string;
   readonly cookie: string;
@@ -182,6 +196,10 @@ export const WIDE_FEATURES: readonly FeatureDefinition[] = [
   feature('wide_first_sku', { aggregate: 'first', value: 'properties.sku', type: 'string' }),
   feature('wide_days_since_visit', { aggregate: 'recency', events: [], unitMs: DAY_MS }),
 ].map((each) => ({ ...each, view: 'wide' }));
+
+/** Whoever has a full cart for five minutes enters it. */
+export const CART_SEGMENT = 'cart_abandoned';
+const CART_AGE_MS = 300_000;
 
 export const SEGMENTS: Readonly<Record<string, string>> = {
   viewed_not_bought: 'performed("product_view", "7d") && !performed("purchase", "7d")',
