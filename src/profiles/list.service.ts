@@ -104,9 +104,16 @@ export class ListService {
   /**
    * Says of identifiers that they are on the list, or, of a change that removes, that they are not. Durable when it resolves.
    * @returns the outcome of each, at its index
-   * @throws WeftError OVERLOADED, UNAVAILABLE: nothing is known to be said; saying all again is right
+   * @throws WeftError OVERLOADED, UNAVAILABLE: nothing is known to be said; saying all again is right; CONFLICT: somebody
+   *   replaces the list meanwhile, who may have looked already at whom that takes off it
    */
   async say({ key, kind, at }: RunningChange, identifiers: readonly NamedIdentifier[]): Promise<AcceptResult[]> {
+    if (await this.#store.isReplaced(this.parts.db, key, at)) {
+      throw new WeftError('CONFLICT', `the list ${key} is being replaced by a later change`, {
+        where: key,
+        hint: 'wait until that has ended, and begin anew',
+      });
+    }
     return this.#say(key, { at, listed: kind !== 'remove' }, identifiers);
   }
 

@@ -29,6 +29,15 @@ export class ListStore {
     return row?.at ?? null;
   }
 
+  /** Whether a replacement was the last to begin, after a change, so that what the change still says would outlast it. */
+  async isReplaced(db: Queryable, key: string, at: number): Promise<boolean> {
+    const rows = await db.query(
+      `SELECT FROM lists WHERE key = $1 AND changed_at > $2 AND last_change ->> 'kind' = 'replace'`,
+      [key, at],
+    );
+    return rows.length > 0;
+  }
+
   /** Says how a change ended, unless a later one has begun. */
   async settle(db: Queryable, key: string, at: number, change: ListChange): Promise<void> {
     await db.query('UPDATE lists SET last_change = $3::jsonb WHERE key = $1 AND changed_at = $2', [

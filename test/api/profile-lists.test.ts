@@ -220,6 +220,21 @@ describe('a list', () => {
     expect(left).toEqual(['k@example.com']);
   });
 
+  it('that somebody replaces meanwhile takes nothing more of an earlier change', async () => {
+    await newSegments('twice');
+    await listParts(world).withLists(async ({ lists }) => {
+      const older = await lists.begin('twice', 'replace');
+      const newer = await lists.begin('twice', 'replace');
+      await expect(lists.say(older, [{ ns: 'email', value: 's@example.com' }])).rejects.toMatchObject({
+        code: 'CONFLICT',
+      });
+      await lists.say(newer, [{ ns: 'email', value: 't@example.com' }]);
+      return 0;
+    });
+    await settle();
+    expect(await membersOf('on_twice')).toEqual(['t@example.com']);
+  });
+
   it('forgets the erased, who are refused from then on', async () => {
     await change('addTo', 'vips', 'leo@example.com');
     const { profile } = await world.data<{ profile: { id: string } }>(
