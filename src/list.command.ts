@@ -153,7 +153,8 @@ async function upload(deps: ListCommandDeps, key: string, path: string, options:
         counts.taken === 0
           ? ['nothing of the file was taken', 'mend the file']
           : ['too much of the file was refused', 'mend the file, or allow it by --max-refused 100'];
-      stderr.write(`error: ${why}, so the others stay on the list\n  hint: ${hint}\n`);
+      const stays = standing === null ? '' : ', so the others stay on the list';
+      stderr.write(`error: ${why}${stays}\n  hint: ${hint}\n`);
       return EXIT_CODES.failed;
     });
   } finally {
