@@ -20,7 +20,7 @@ import { foldTimers } from './segments/fold-batch.js';
 import { FoldContext } from './segments/fold-context.js';
 import { consentGate } from './segments/gates.js';
 import type { MembershipStore } from './segments/membership.store.js';
-import type { ProfileWork } from './segments/profile-work.model.js';
+import { timerOfEdit, type ProfileWork } from './segments/profile-work.model.js';
 import { isShadow } from './segments/shadow.model.js';
 
 export interface PromotionPreviewParts {
@@ -205,7 +205,7 @@ async function evaluated(
   const copies = works.map(({ work }): ProfileWork => ({
     ...work,
     ...{ memberships: new Map(work.memberships), scores: new Map(), unscored: new Set(), stale: new Set() },
-    ...{ dueAt: t, timer: { dueAt: t, sweep: 0, stale: [] } },
+    ...{ dueAt: t, timer: timerOfEdit(t) },
   }));
   // Whoever may be asked about is, whether or not a segment does; what segments ask for is there then.
   const admission = consentGate(definitions.modelPurposes.get(model) ?? [], definitions.purposes);

@@ -14,7 +14,7 @@ import type { Database, Transaction } from '../platform/postgres.js';
 import type { Definitions } from './definitions.model.js';
 import { foldEvents, foldTimers, type FoldChange } from './fold-batch.js';
 import { foldRevision } from './fold-revision.js';
-import { newProfileWork, type ProfileWork } from './profile-work.model.js';
+import { newProfileWork, timerOfEdit, type ProfileWork } from './profile-work.model.js';
 
 /*
  * The past of people lived through again, under other definitions: the events of the log in the order in which they were
@@ -283,7 +283,7 @@ class PageFold {
     for (const profile of waking.flatMap(({ profiles }) => profiles)) {
       if (!isLiving(profile)) continue;
       profile.dueAt = fromMs + 1;
-      profile.timer = { dueAt: profile.dueAt, sweep: 0, stale: [] };
+      profile.timer = timerOfEdit(profile.dueAt);
     }
     if (after.length > 0) this.#note((await foldEvents(definitions, this.#profileOf, after)).changes);
     await turn();

@@ -56,6 +56,11 @@ export interface Timer {
   readonly stale: readonly number[];
 }
 
+/** As a change of definitions sets it, whichever version that made, where people are evaluated by trial. */
+export function timerOfEdit(dueAt: number): Timer {
+  return { dueAt, sweep: 1, stale: [] };
+}
+
 /**
  * A profile while the pipeline works on it. A profile is a set of anchors and reads the merge of their states: with one
  * anchor `merged` *is* that anchor's state, so that an event is folded in once.

@@ -9,7 +9,7 @@ import { GROUPS } from '../profiles/groups.model.js';
 import { foldTimers } from './fold-batch.js';
 import type { HistoryReplay, ReplayedHistory, ReplayPlan } from './history-replay.js';
 import { PreviewTally } from './preview-tally.js';
-import type { ProfileWork } from './profile-work.model.js';
+import { timerOfEdit, type ProfileWork } from './profile-work.model.js';
 import { MAX_SPAN_MS, type SegmentPreview, type TrialDefinitions } from './segment-preview.model.js';
 import type { TrialAsk } from './segment.service.js';
 
@@ -192,7 +192,7 @@ async function judge(
 /** The same profile as one that is in nothing, and is evaluated at `t`. */
 function toBeJudged(profile: ProfileWork, t: number): ProfileWork {
   const nothing = { memberships: new Map(), scores: new Map(), unscored: new Set<string>(), stale: new Set<number>() };
-  return { ...profile, ...nothing, dueAt: t, timer: { dueAt: t, sweep: 0, stale: [] } };
+  return { ...profile, ...nothing, dueAt: t, timer: timerOfEdit(t) };
 }
 
 function slicesOf(share: number, count: number): HashSlice[] {
