@@ -39,9 +39,20 @@ const COMPONENT_FIELDS = `i.id, i.ns, i.value, i.component_id, i.profile_id, i.f
 /**
  * The profile that identifier `i` founded: a living one is where its founding identifier stands (invariant 1 of
  * `assign-profiles.ts`), so that it takes no index by founding identifiers; of aliases alone there is one.
+ *
+ * The planner learns late how many aliases there are, and would rather read all of them once, or for each identifier by
+ * another index. OFFSET 0 and the wording of `num_nulls`, which is that index's own, leave it this one way.
  */
 const FOUNDED = `LEFT JOIN profiles l ON l.id = i.profile_id AND l.founding_id = i.id AND l.merged_into IS NULL
-  LEFT JOIN profiles a ON a.founding_id = i.id AND a.merged_into IS NOT NULL`;
+  LEFT JOIN LATERAL (
+    SELECT * FROM profiles WHERE founding_id = i.id AND num_nulls(merged_into) = 0 AND l.id IS NULL OFFSET 0
+  ) a ON true`;
+
+/**
+ * The identifiers asked for. By a parameter itself the planner sees how many they are and plans anew each time, which for
+ * the few of a single event takes longer than to read them.
+ */
+const ASKED = '(SELECT $1::uuid[])::uuid[]';
 
 /** Reads and writes of identifiers, evidence, profiles and assignments, a whole micro-batch at a time. */
 export class IdentityStore {
@@ -52,7 +63,7 @@ export class IdentityStore {
       name: 'identity-components',
       // OFFSET 0 keeps the planner from turning two index look-ups into a scan of all identifiers.
       text: `SELECT ${COMPONENT_FIELDS}, false AS is_contested
-             FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0) c
+             FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY (${ASKED}) OFFSET 0) c
              JOIN identifiers i ON i.component_id = c.component_id
              ${FOUNDED}`,
       values: [uuidArray(identifierIds, (id) => id)],
@@ -68,7 +79,7 @@ export class IdentityStore {
       text: `WITH named AS MATERIALIZED (
                SELECT n.id, n.component_id, k.component_id IS NOT NULL AS is_contested
                FROM identifiers n LEFT JOIN contested_components k ON k.component_id = n.component_id
-               WHERE n.id = ANY ($1::uuid[])
+               WHERE n.id = ANY (${ASKED})
              )
              SELECT ${COMPONENT_FIELDS}, i.is_contested FROM (
                SELECT m.*, false AS is_contested
@@ -107,7 +118,7 @@ export class IdentityStore {
   async membersAround(tx: Transaction, ids: readonly Uuid[], limit: number | null = null): Promise<Uuid[]> {
     const { rows } = await tx.run<{ id: Uuid }>({
       name: 'identity-members-around',
-      text: `SELECT i.id FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0) c
+      text: `SELECT i.id FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY (${ASKED}) OFFSET 0) c
              JOIN identifiers i ON i.component_id = c.component_id LIMIT $2`,
       values: [uuidArray(ids, (id) => id), limit],
     });
@@ -119,7 +130,7 @@ export class IdentityStore {
     const { rows } = await tx.run<{ id: Uuid }>({
       name: 'identity-standing-members-around',
       text: `SELECT i.id FROM (
-               SELECT DISTINCT component_id FROM identifiers n WHERE id = ANY ($1::uuid[])
+               SELECT DISTINCT component_id FROM identifiers n WHERE id = ANY (${ASKED})
                  AND NOT EXISTS (SELECT FROM contested_components k WHERE k.component_id = n.component_id) OFFSET 0
              ) c JOIN identifiers i ON i.component_id = c.component_id`,
       values: [uuidArray(ids, (id) => id)],

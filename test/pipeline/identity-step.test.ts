@@ -11,6 +11,7 @@ import { GenericValueStore } from '../../src/identity/generic-value.store.js';
 import { IdentityLinkStore } from '../../src/identity/identity-link.store.js';
 import { IdentityStore } from '../../src/identity/identity.store.js';
 import { newId } from '../../src/platform/ids.js';
+import type { Transaction } from '../../src/platform/postgres.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import {
   anEvent,
@@ -211,4 +212,38 @@ describe('the identity step', () => {
       );
     },
   );
+
+  it('looks for those asked for alone, however many have been merged since the database counted', async () => {
+    const everybody = Array.from({ length: 1_000 }, (_, i) => anIdentifier(`email:merged-${String(i)}`).id);
+    await test.database.query(
+      `WITH living AS (
+         INSERT INTO profiles (id, founding_id, founded_pos, created_at, part)
+         SELECT id, id, 1, $2, 0 FROM unnest($1::uuid[]) AS id
+       ) INSERT INTO identifiers (id, ns, value, component_id, profile_id, first_pos)
+         SELECT id, 'email', 'of nobody', id, id, 1 FROM unnest($1::uuid[]) AS id`,
+      [everybody, START_MS],
+    );
+    await test.database.execute('ANALYZE profiles, identifiers');
+    const [into] = everybody;
+    await test.database.execute('UPDATE profiles SET merged_into = $2 WHERE id = ANY ($1::uuid[])', [
+      everybody.slice(1),
+      into,
+    ]);
+    const read = async (tx: Transaction): Promise<number> => {
+      const [row] = await tx.query<{ rows: number }>(
+        `SELECT sum(seq_tup_read + idx_tup_fetch)::int8 AS rows FROM pg_stat_xact_user_tables
+         WHERE relname IN ('profiles', 'identifiers')`,
+      );
+      return row?.rows ?? NaN;
+    };
+    const fetched = await test.database.transaction(async (tx) => {
+      // As where there are so many that whole tables are not read.
+      for (const way of ['seqscan', 'hashjoin', 'mergejoin']) await tx.execute(`SET LOCAL enable_${way} = off`);
+      const before = await read(tx);
+      await new IdentityStore().loadStandingComponents(tx, everybody.slice(0, 3));
+      return (await read(tx)) - before;
+    });
+    expect(fetched).toBeGreaterThan(0);
+    expect(fetched).toBeLessThan(50);
+  });
 });
