@@ -22,10 +22,9 @@ const GAP_MS = 10_000;
 /** A process that stands still for seconds gives its leases up, and has them again after a look or two: at each round. */
 const LIMITS = { leaseRefreshMs: 0 };
 
-/** With which statement a step's transaction locks, or goes on to what it locks, after its leases. */
+/** Statements, by name or by part of their text, with which a step's transaction locks, or goes on, after its leases. */
 const LOOK_FOR_MOVES = 'coalesce(sum(moves), 0)';
-const LOOK_FOR_MEMBERS =
-  'SELECT i.id FROM (SELECT DISTINCT component_id FROM identifiers WHERE id = ANY ($1::uuid[]) OFFSET 0)';
+const LOOK_FOR_MEMBERS = 'identity-members-around';
 const TAKE_LINKS_OFF = 'DELETE FROM matching_link_work w';
 const LOOK_FOR_OWNERS = 'SELECT DISTINCT profile_id AS id FROM identifiers WHERE id = ANY';
 const LOCK_RANGE = 'FROM profiles WHERE part = $1';
@@ -43,7 +42,7 @@ function heldUp(db: Database, before: (statement: string, values: readonly unkno
         }
         if (name === 'run') {
           return async (statement: PreparedStatement) => {
-            await before(statement.text, statement.values ?? []);
+            await before(`${statement.name} ${statement.text}`, statement.values ?? []);
             return target.run(statement);
           };
         }
