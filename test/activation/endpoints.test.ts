@@ -251,9 +251,12 @@ describe('an endpoint', () => {
           const known = [...lanes.values()].flat();
           expect([...known, ...dead].sort((a, b) => a - b)).toEqual(all);
           expect(await endpoints.service.demand(key)).toMatchObject({ waiting: 0, dead: dead.length });
-          // What was given up is delivered once it is asked for again.
-          expect(await endpoints.service.replay(key, null)).toBe(dead.length);
-          await untilDone(key);
+          // What was given up is delivered once it is asked for again, and the receiver, who may still refuse, takes it.
+          for (let left = dead.length, i = 0; left > 0 && i <= statuses.length; i++) {
+            expect(await endpoints.service.replay(key, null)).toBe(left);
+            await untilDone(key);
+            left = (await endpoints.service.undelivered(key, 0, 500)).length;
+          }
           expect(new Set(receiver.taken.map(seqOf))).toEqual(new Set(all));
           await endpoints.service.remove(key);
         },
