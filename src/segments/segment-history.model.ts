@@ -20,7 +20,7 @@ export interface SegmentPeriod {
   readonly stayed: number | null;
   readonly entered: number;
   readonly left: number;
-  /** Of both, those that an edit of a definition made. */
+  /** Of both, those that an edit of a definition, a change of a model or a recomputation made. */
   readonly edited: number;
 }
 

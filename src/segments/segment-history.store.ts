@@ -39,7 +39,7 @@ export class SegmentHistoryStore {
         `INSERT INTO segment_periods AS p (segment_id, step_ms, start, entered, exited, edited)
          SELECT c.segment_id, t.step, c.at - c.at % t.step, count(*) FILTER (WHERE c.kind = 'enter'),
                 count(*) FILTER (WHERE c.kind = 'leave'),
-                count(*) FILTER (WHERE c.cause ->> 'kind' IN ('edit', 'model') AND c.cause ->> 'pos' IS NULL)
+                count(*) FILTER (WHERE c.cause ->> 'kind' IN ('edit', 'model', 'recompute') AND c.cause ->> 'pos' IS NULL)
          FROM changes c, unnest($3::int8[], $4::int8[]) AS t (step, kept_from)
          WHERE c.seq > $1::int8 AND c.seq <= $2::int8 AND c.at >= t.kept_from
          GROUP BY 1, 2, 3 ORDER BY 1, 2, 3

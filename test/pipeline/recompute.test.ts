@@ -3,6 +3,7 @@ import type { SegmentWork } from '../../src/segments/recompute.model.js';
 import { Command } from 'commander';
 import { addRecomputeCommands } from '../../src/segments/segment-recompute.command.js';
 import { checkSegmentWork } from '../../src/monitoring/check-segment-work.js';
+import { SegmentHistoryStore } from '../../src/segments/segment-history.store.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
 import { aTrack, HOUR_MS, MINUTE_MS } from '../support/world.js';
@@ -104,6 +105,17 @@ describe('a recomputation', () => {
       ...Array.from({ length: 3 }, () => 'enter viewers recompute'),
     ]);
     expect(await members('viewers')).toBe(PEOPLE);
+    // Nobody did any of this: for the watch it is like an edit, and not a sudden rise of what people do.
+    while (!(await new SegmentHistoryStore(world.db).count(world.clock.now())));
+    const counted = await world.db.query<{ key: string; entered: number; edited: number }>(
+      `SELECT s.key, sum(p.entered)::int4 AS entered, sum(p.edited)::int4 AS edited
+       FROM segment_periods p JOIN segments s ON s.id = p.segment_id
+       WHERE p.step_ms = 3600000 AND s.key IN ('fresh', 'viewers') GROUP BY s.key ORDER BY s.key`,
+    );
+    expect(counted).toEqual([
+      { key: 'fresh', entered: PEOPLE + 2, edited: 2 },
+      { key: 'viewers', entered: PEOPLE + 3, edited: 3 },
+    ]);
   });
 
   it('finds nothing where there is nothing to find, and leaves the instants at which time changes something', async () => {
