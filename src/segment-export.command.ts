@@ -6,6 +6,7 @@ import type {
   PeopleExportResult,
 } from './activation/export-people.command.js';
 import { EXIT_CODES, jsonText, runCommand } from './platform/command-line.js';
+import { WeftError } from './platform/errors.js';
 import { refuseExisting, withForce, type ForceOption } from './platform/existing-output.js';
 
 interface Options extends ForceOption {
@@ -61,9 +62,30 @@ async function run(deps: ExportPeopleDeps, key: string, options: Options): Promi
     (view as ExportView | null)?.stop();
     deps.stdout.write(json === true ? jsonText(resultOf(key, out, result)) : described(key, out, result));
     return EXIT_CODES.ok;
+  } catch (error) {
+    throw asAsked(error);
   } finally {
     (view as ExportView | null)?.stop();
   }
+}
+
+/** What this command calls the arguments that an error of the table names. */
+const ASKED_AS: ReadonlyMap<string, string> = new Map([
+  ['--features', '--fields'],
+  ['--traits', '--fields'],
+  ['--within', '<key>'],
+]);
+
+function asAsked(error: unknown): unknown {
+  const where = error instanceof WeftError ? ASKED_AS.get(error.where ?? '') : undefined;
+  if (!(error instanceof WeftError) || where === undefined) return error;
+  const { code, message, hint, retryAfterMs, cause } = error;
+  return new WeftError(code, message, {
+    where,
+    ...(hint === undefined ? {} : { hint }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(cause === undefined ? {} : { cause }),
+  });
 }
 
 /** By what names begin with; what has no prefix is a namespace. */

@@ -319,7 +319,14 @@ describe('members of a segment', () => {
       '',
     ]);
     expect(await exported('pro_on_vips', '--out', out)).toMatchObject({ code: 2 });
-    expect((await exported('pro_on_vipz', '--out', join(folder, 'none.csv'))).stderr).toContain('pro_on_vips');
+    const none = join(folder, 'none.csv');
+    const { stderr } = await exported('pro_on_vipz', '--out', none);
+    expect(stderr).toContain('pro_on_vips');
+    expect(stderr).not.toContain('--within');
+    const refused = await exported('pro_on_vips', '--fields', 'f.nope', '--out', none);
+    expect(refused.stderr).toContain('there is no feature nope');
+    expect(refused.stderr).toContain('--fields');
+    expect(refused.stderr).not.toContain('--features');
     expect(await exported('pro_on_vips', '--fields', 'x.y', '--out', out)).toMatchObject({ code: 1 });
   });
 });
