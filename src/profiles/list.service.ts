@@ -1,5 +1,6 @@
 import type { EventAcceptor, EventSource } from '../events/accept.model.js';
 import type { AcceptResult, RawIdentifier } from '../events/event.model.js';
+import { checkNaming } from '../platform/check-naming.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { newId } from '../platform/ids.js';
@@ -243,20 +244,8 @@ export function noSuchList(key: string, known: Iterable<string>): WeftError {
 }
 
 function checkList({ key, name, description }: Pick<StoredList, 'key' | 'name' | 'description'>): void {
-  const { maxNameLength, maxDescriptionLength } = LIST_LIMITS;
   if (!isKey(key)) {
     throw new WeftError('BAD_REQUEST', `"${key.slice(0, 100)}" is no key of a list`, { where: 'key', hint: KEY_HINT });
   }
-  if (name.trim() === '' || name.length > maxNameLength) {
-    throw new WeftError('BAD_REQUEST', 'the name is empty or too long', {
-      where: 'name',
-      hint: `give it 1 to ${String(maxNameLength)} characters`,
-    });
-  }
-  if (description.length > maxDescriptionLength) {
-    throw new WeftError('BAD_REQUEST', 'the description is too long', {
-      where: 'description',
-      hint: `give it at most ${String(maxDescriptionLength)} characters`,
-    });
-  }
+  checkNaming({ name, description }, LIST_LIMITS);
 }

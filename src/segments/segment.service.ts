@@ -1,6 +1,7 @@
 import type { FeatureUse } from '../features/definition-plan.model.js';
 import { traitsReadBy } from '../features/feature-questions.model.js';
 import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
+import { checkNaming } from '../platform/check-naming.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
 import { isKey, KEY_HINT } from '../platform/key.js';
@@ -422,18 +423,7 @@ function checkDraft({ key, name, description, tags }: SegmentDraft): void {
   if (!isKey(key)) {
     throw new WeftError('BAD_REQUEST', `"${key.slice(0, 100)}" is no segment key`, { where: 'key', hint: KEY_HINT });
   }
-  if (name.trim() === '' || name.length > maxNameLength) {
-    throw new WeftError('BAD_REQUEST', 'the name is empty or too long', {
-      where: 'name',
-      hint: `give it 1 to ${String(maxNameLength)} characters`,
-    });
-  }
-  if (description.length > maxTextLength) {
-    throw new WeftError('BAD_REQUEST', 'the description is too long', {
-      where: 'description',
-      hint: `give it at most ${String(maxTextLength)} characters`,
-    });
-  }
+  checkNaming({ name, description }, { maxNameLength, maxDescriptionLength: maxTextLength });
   if (tags.length > maxTags || tags.some((tag) => tag.trim() === '' || tag.length > maxTagLength)) {
     throw new WeftError('BAD_REQUEST', 'there are too many tags, or one is empty or too long', {
       where: 'tags',
