@@ -67,19 +67,19 @@ export class RecomputeStore {
       ]);
       if (known !== undefined) return known.id;
     }
-    const requestIds = requestId === null ? [] : [requestId];
+    const asker = requestId ?? NAMELESS;
     const [joined] = await tx.query<{ id: Uuid }>(
-      `UPDATE segment_recomputes SET request_ids = request_ids || $1::uuid[],
+      `UPDATE segment_recomputes SET request_ids = array_remove(request_ids, $1::uuid) || $1::uuid,
               segment_ids = CASE WHEN segment_ids = '{}' OR $2::int4[] = '{}' THEN '{}'
                 ELSE ARRAY(SELECT DISTINCT x FROM unnest(segment_ids || $2::int4[]) AS u (x) ORDER BY x) END
        WHERE status = 'waiting' RETURNING id`,
-      [requestIds, segmentIds],
+      [asker, segmentIds],
     );
     if (joined !== undefined) return joined.id;
     await tx.query(
       `INSERT INTO segment_recomputes (id, status, segment_ids, request_ids, requested_at)
        VALUES ($1, 'waiting', $2, $3, $4)`,
-      [id, segmentIds, requestIds, requestedAt],
+      [id, segmentIds, [asker], requestedAt],
     );
     await tx.query(
       `DELETE FROM segment_recomputes WHERE id IN (
@@ -165,6 +165,14 @@ export class RecomputeStore {
    */
   async cancel(tx: Transaction, requestId: Uuid | null, nowMs: number): Promise<number> {
     await tx.query('LOCK TABLE segment_recomputes IN SHARE ROW EXCLUSIVE MODE');
+    if (requestId !== null) {
+      await tx.query(
+        `UPDATE segment_recomputes SET request_ids = array_remove(request_ids, $1::uuid)
+         WHERE status IN ('waiting', 'running') AND cardinality(request_ids) > 1 AND $1::uuid = ANY (request_ids)
+         RETURNING id`,
+        [requestId],
+      );
+    }
     const cancelled = await tx.query<{ id: Uuid }>(
       `UPDATE segment_recomputes r SET status = 'cancelled', finished_at = $2, swept = ${SWEPT}
        WHERE status IN ('waiting', 'running') AND ($1::uuid IS NULL OR request_ids = ARRAY[$1::uuid]) RETURNING id`,
@@ -212,5 +220,8 @@ export class RecomputeStore {
     );
   }
 }
+
+/** All who will not ask again: each wants what they asked for, however often it is withdrawn by others. */
+const NAMELESS = LEAST_ID;
 
 const KEPT_RECOMPUTES = 100;

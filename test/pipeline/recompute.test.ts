@@ -208,6 +208,26 @@ describe('a recomputation', () => {
     expect(await members('viewers')).toBe(PEOPLE + 1);
   });
 
+  it('is withdrawn by who asked for it, unless somebody else wants it, too', async () => {
+    const [mine, others] = ['01900000-0000-7000-8000-000000000002', '01900000-0000-7000-8000-000000000003'];
+    const alone = await work().recompute(['viewers'], mine);
+    await work().withdraw(others);
+    expect((await work().demand(alone.id)).status).toBe('waiting');
+    await work().withdraw(mine);
+    expect((await work().demand(alone.id)).status).toBe('cancelled');
+    // Asked for again by the same, as by one more attempt, it stays withdrawn.
+    expect(await work().recompute(['viewers'], mine)).toMatchObject({ id: alone.id, status: 'cancelled' });
+
+    const shared = await work().recompute(['viewers'], others);
+    expect((await work().recompute(['fresh'])).id).toBe(shared.id);
+    await work().withdraw(others);
+    expect((await work().demand(shared.id)).status).toBe('waiting');
+    await settle();
+    expect((await work().demand(shared.id)).status).toBe('done');
+    await work().withdraw(others);
+    expect((await work().demand(shared.id)).status).toBe('done');
+  });
+
   it('is refused for segments that nobody is evaluated for', async () => {
     await world.engine.services.segments.upsert({
       key: 'drafted',
