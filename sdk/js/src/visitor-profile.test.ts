@@ -42,7 +42,7 @@ function world() {
     later: () => () => undefined,
     sleep: () => Promise.resolve(),
   });
-  return { profile, questions, gate, clock };
+  return { profile, questions, gate, clock, store };
 }
 
 describe('what is asked about a visitor', () => {
@@ -59,6 +59,14 @@ describe('what is asked about a visitor', () => {
     expect((await Promise.all(answers)).map(({ segments }) => segments)).toEqual([['vip'], ['vip']]);
     void profile.ask();
     expect(questions).toHaveLength(2);
+  });
+
+  it('leaves nothing in the browser of events whose answer comes after the consent was withdrawn', () => {
+    const { profile, gate, store } = made;
+    gate.set('denied');
+    profile.forget();
+    profile.sent('token-1');
+    expect(store.get('weft:token')).toBeNull();
   });
 
   it('is asked anew after own events, and what was asked before them does not count any more', async () => {

@@ -104,6 +104,8 @@ export function createVisitorProfile(options: VisitorProfileOptions): VisitorPro
       return answer === null || isDefault(answer) ? defaultProfile(of.default ?? options.default) : answer;
     },
     sent: (token) => {
+      // The answer may come after the visitor withdrew the consent, and then nothing may be kept.
+      if (!gate.isOpen()) return;
       store.set(tokenKey, `${now()} ${token}`);
       watch.nudge();
     },
