@@ -49,7 +49,7 @@ export function createEventQueue(options: EventQueueOptions): EventQueue {
     store
       .keys(prefix)
       .sort()
-      .map((key) => ({ key, bytes: parseInt(key.slice(prefix.length).split('.')[2] ?? '', 36) || 0 }));
+      .map((key) => ({ key, bytes: parseInt(key.split('.').at(-2) ?? '', 36) || 0 }));
   const remove: EventQueue['remove'] = (events) => {
     for (const { key } of events) store.remove(key);
   };

@@ -40,8 +40,7 @@ export function createExclusive(options: ExclusiveOptions): Exclusive {
     if (holder() === pageId) store.remove(name);
   };
   const runWithLease = async (task: () => Promise<void>): Promise<boolean> => {
-    const found = holder();
-    if (found !== null && found !== pageId) return false;
+    if ((holder() ?? pageId) !== pageId) return false;
     claim();
     await sleep(SETTLE_MS);
     if (holder() !== pageId) return false;
