@@ -116,6 +116,7 @@ async function upload(deps: ListCommandDeps, key: string, path: string, options:
       const { format, encoding, delimiter, header } = await readSample(file.handle);
       // A file of nothing but values has no header row.
       const isBare = header !== null && by !== null && by.length === header.length;
+      if (header !== null && !isBare) throw noHeadings();
       const rowFormat = { format, encoding, delimiter, header: isBare ? by : header };
       const feed = await openRows(file.handle, rowFormat, file.name);
       const read = listRowReader(feed.header, by, namespaces);
@@ -171,6 +172,13 @@ interface UploadResult {
   readonly taken: number;
   readonly refused: number;
   readonly removed: number;
+}
+
+function noHeadings(): WeftError {
+  return new WeftError('BAD_REQUEST', 'the first row does not name the columns, or two of them alike', {
+    where: 'row 1',
+    hint: 'begin the file with a row as email,user_id, or name all columns by --by email,user_id',
+  });
 }
 
 function uploadText({ list, kind, isNew, rows, taken, refused, removed }: UploadResult): string {

@@ -39,6 +39,17 @@ describe('a row of a list', () => {
     expect(read(row(null, { crm_id: 7, name: 'Ann' }))).toEqual({ number: 7, fault: 'name is no known namespace' });
   });
 
+  it('may have headings as people write them', () => {
+    const ann = { identifiers: [{ ns: 'email', value: 'ann@example.com' }] };
+    expect(listRowReader(['E-Mail', 'User ID'], null, KNOWN)(row(['ann@example.com', '']))).toMatchObject(ann);
+    expect(listRowReader(['Name', 'Email'], ['email'], KNOWN)(row(['Ann', 'ann@example.com']))).toMatchObject(ann);
+    expect(listRowReader(['Name', 'email'], ['Email'], KNOWN)(row(['Ann', 'ann@example.com']))).toMatchObject(ann);
+    expect(listRowReader(null, null, KNOWN)(row(null, { Email: 'ann@example.com' }))).toMatchObject(ann);
+    expect(listRowReader(['Value', 'Namespace'], null, KNOWN)(row(['7', 'crm_id']))).toMatchObject({
+      identifiers: [{ ns: 'crm_id', value: '7' }],
+    });
+  });
+
   it('is refused where it could not be read', () => {
     const read = listRowReader(['email'], null, KNOWN);
     const fault = { code: 'ROW_RAGGED', reason: 'it has 3 cells', excerpt: '' } as const;
@@ -49,5 +60,6 @@ describe('a row of a list', () => {
 it('columns that are no namespaces are refused, and so are those that are not there', () => {
   expect(() => listRowReader(['email', 'first_name'], null, KNOWN)).toThrow('the column "first_name" is no known');
   expect(() => listRowReader(['email'], ['crm_id'], KNOWN)).toThrow('the file has no column crm_id');
-  expect(() => listRowReader(['E-Mail'], ['E-Mail'], KNOWN)).toThrow('E-Mail is no namespace');
+  expect(() => listRowReader(['E Mails'], ['E Mails'], KNOWN)).toThrow('E Mails is no namespace');
+  expect(() => listRowReader(['Email', 'e-mail'], null, KNOWN)).toThrow('two columns of the file are the email');
 });

@@ -26,25 +26,35 @@ export function listRowReader(
   by: readonly string[] | null,
   known: ReadonlySet<string>,
 ): ReadListRow {
-  for (const name of by ?? []) {
-    if (!NAMESPACE.test(name)) throw misnamed(`${name} is no namespace`, known);
-    if (header !== null && !header.includes(name)) {
-      throw new WeftError('BAD_REQUEST', `the file has no column ${name}`, {
+  const namespaceOf = namespaceReader(known);
+  const named = header?.map(namespaceOf) ?? null;
+  const chosen = by?.map(namespaceOf) ?? null;
+  for (const [i, name] of (chosen ?? []).entries()) {
+    if (named !== null && !named.includes(name)) {
+      throw new WeftError('BAD_REQUEST', `the file has no column ${by?.[i] ?? name}`, {
         where: '--by',
-        hint: `its columns are ${header.slice(0, MAX_NAMED).join(', ')}`,
+        hint: `its columns are ${(header ?? []).slice(0, MAX_NAMED).join(', ')}`,
       });
     }
+    if (!NAMESPACE.test(name)) throw misnamed(`${name} is no namespace`, known);
   }
-  const isPairs = by === null && header !== null && PAIR.every((name) => header.includes(name));
-  if (header !== null && by === null && !isPairs) {
-    const [other] = header.filter((name) => !known.has(name));
+  const isPairs = chosen === null && named !== null && PAIR.every((name) => named.includes(name));
+  if (named !== null && chosen === null && !isPairs) {
+    const other = named.find((name) => !known.has(name));
     if (other !== undefined) throw misnamed(`the column "${other.slice(0, MAX_COLUMN)}" is no known namespace`, known);
   }
-  const columns = by ?? (header === null || isPairs ? null : header);
+  const columns = chosen ?? (named === null || isPairs ? null : named);
+  const twice = (columns ?? PAIR).find((name) => named !== null && named.indexOf(name) !== named.lastIndexOf(name));
+  if (twice !== undefined) {
+    throw new WeftError('BAD_REQUEST', `two columns of the file are the ${twice}`, {
+      where: 'header',
+      hint: 'name one of them otherwise, or say by --by which columns are identifiers',
+    });
+  }
   return (row) => {
     const { number, fault } = row;
     if (fault !== null) return { number, fault: fault.reason };
-    const cells = cellsOf(row, header);
+    const cells = cellsOf(row, named, namespaceOf);
     if (isPairs || (columns === null && PAIR.every((name) => cells.has(name)))) return pairOf(number, cells);
     const names = columns ?? [...cells.keys()];
     const foreign = columns === null ? names.find((name) => !known.has(name)) : undefined;
@@ -59,6 +69,8 @@ export function listRowReader(
 
 const MAX_NAMED = 20;
 const MAX_COLUMN = 100;
+/** Headings whose namespaces are kept; objects may have others in each row. */
+const MAX_HEADINGS = 1_000;
 
 function pairOf(number: number, cells: ReadonlyMap<string, string>): ListRow {
   const [ns, value] = PAIR.map((name) => cells.get(name)?.trim() ?? '') as [string, string];
@@ -67,13 +79,37 @@ function pairOf(number: number, cells: ReadonlyMap<string, string>): ListRow {
 }
 
 /** Numbers are texts, as ids that are numbers in JSON. */
-function cellsOf({ cells, record }: SourceRow, header: readonly string[] | null): Map<string, string> {
+function cellsOf(
+  { cells, record }: SourceRow,
+  header: readonly string[] | null,
+  namespaceOf: (heading: string) => string,
+): Map<string, string> {
   if (cells !== null) return new Map((header ?? []).map((name, i) => [name, cells[i] ?? '']));
   return new Map(
     Object.entries(record ?? {}).flatMap(([name, value]) =>
-      typeof value === 'string' || typeof value === 'number' ? [[name, String(value)] as const] : [],
+      typeof value === 'string' || typeof value === 'number' ? [[namespaceOf(name), String(value)] as const] : [],
     ),
   );
+}
+
+/**
+ * What a heading calls a column: people write `Email`, `E-Mail` and `User ID` for `email` and `user_id`. Of those that are
+ * no known namespace it is the heading itself.
+ */
+function namespaceReader(known: ReadonlySet<string>): (heading: string) => string {
+  const byLetters = new Map([...known, ...PAIR].map((name) => [lettersOf(name), name]));
+  const read = new Map<string, string>();
+  return (heading) => {
+    const before = read.get(heading);
+    if (before !== undefined) return before;
+    const name = known.has(heading) ? heading : (byLetters.get(lettersOf(heading)) ?? heading);
+    if (read.size < MAX_HEADINGS) read.set(heading, name);
+    return name;
+  };
+}
+
+function lettersOf(name: string): string {
+  return name.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '');
 }
 
 function misnamed(message: string, known: ReadonlySet<string>): WeftError {

@@ -89,13 +89,22 @@ export class ListService {
     });
   }
 
-  /** @throws WeftError NOT_FOUND */
+  /** @throws WeftError NOT_FOUND, CONFLICT (a list of this key was removed within the same millisecond) */
   async begin(key: string, kind: ListChange['kind'], origin: ListOrigin | null = null): Promise<RunningChange> {
     const { db, clock } = this.parts;
     return db.transaction(async (tx) => {
       const change = { kind, isDone: false, ...NO_COUNTS };
-      const at = await this.#store.begin(tx, key, change, clock.now());
+      const removedAt = await this.#store.removedAt(tx, key);
+      const nowMs = clock.now();
+      const at = await this.#store.begin(tx, key, change, nowMs);
       if (at === null) throw noSuchList(key, await new ListReader(tx).keys());
+      // Events cannot be of the future, and what is said until then belongs to the list that was removed.
+      if (removedAt !== null && nowMs <= removedAt) {
+        throw new WeftError('CONFLICT', `a list ${key} was removed this very moment`, {
+          where: key,
+          hint: 'do the same again',
+        });
+      }
       // A copy stays one for as long as nobody gives it other rows.
       await this.#store.setOrigin(tx, key, origin);
       return { key, kind, at };
@@ -106,11 +115,11 @@ export class ListService {
    * Says of identifiers that they are on the list, or, of a change that removes, that they are not. Durable when it resolves.
    * @returns the outcome of each, at its index
    * @throws WeftError OVERLOADED, UNAVAILABLE: nothing is known to be said; saying all again is right; CONFLICT: somebody
-   *   replaces the list meanwhile, who may have looked already at whom that takes off it
+   *   removes or replaces the list meanwhile, who may have looked already at whom that takes off it
    */
   async say({ key, kind, at }: RunningChange, identifiers: readonly NamedIdentifier[]): Promise<AcceptResult[]> {
-    if (await this.#store.isReplaced(this.parts.db, key, at)) {
-      throw new WeftError('CONFLICT', `the list ${key} is being replaced by a later change`, {
+    if (await this.#store.isOver(this.parts.db, key, at)) {
+      throw new WeftError('CONFLICT', `the list ${key} was removed, or is replaced by a later change`, {
         where: key,
         hint: 'wait until that has ended, and begin anew',
       });
@@ -195,11 +204,12 @@ export class ListService {
           hint: 'replace what is on it instead, and name it anew',
         });
       }
-      // Not before the last change: what that said would outlast its list.
-      const nowMs = Math.max(clock.now(), list.changedAt ?? 0);
-      await this.#store.remove(tx, key);
-      await this.#rules.delete(tx, name, nowMs);
-      await this.#rules.noteRuleChange(tx, [{ name, isTraced: true }], nowMs);
+      const changedAt = await this.#store.remove(tx, key);
+      if (changedAt !== null) {
+        // What was said is of the last change or earlier, and another list of this key may begin at once.
+        await this.#rules.delete(tx, name, changedAt);
+        await this.#rules.noteRuleChange(tx, [{ name, isTraced: true }], clock.now());
+      }
       await touchDefinitions(tx);
       return list;
     });

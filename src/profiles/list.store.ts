@@ -1,5 +1,5 @@
 import type { Queryable, Transaction } from '../platform/postgres.js';
-import type { ListChange, ListOrigin, StoredList } from './list.model.js';
+import { listTrait, type ListChange, type ListOrigin, type StoredList } from './list.model.js';
 
 /** Writes lists. */
 export class ListStore {
@@ -11,8 +11,12 @@ export class ListStore {
     );
   }
 
-  async remove(tx: Transaction, key: string): Promise<void> {
-    await tx.query('DELETE FROM lists WHERE key = $1', [key]);
+  /** @returns the instant of its last change, ms; null: there was none */
+  async remove(tx: Transaction, key: string): Promise<number | null> {
+    const [row] = await tx.query<{ at: number | null }>('DELETE FROM lists WHERE key = $1 RETURNING changed_at AS at', [
+      key,
+    ]);
+    return row?.at ?? null;
   }
 
   /**
@@ -22,20 +26,26 @@ export class ListStore {
    */
   async begin(db: Queryable, key: string, change: ListChange, nowMs: number): Promise<number | null> {
     const [row] = await db.query<{ at: number }>(
-      `UPDATE lists SET changed_at = greatest($2::int8, changed_at + 2), last_change = $3::jsonb
+      `UPDATE lists SET changed_at = greatest($2::int8, changed_at + 2), last_change = $3::jsonb,
+         replaced_at = CASE WHEN $4 THEN greatest($2::int8, changed_at + 2) ELSE replaced_at END
        WHERE key = $1 RETURNING changed_at AS at`,
-      [key, nowMs, JSON.stringify(change)],
+      [key, nowMs, JSON.stringify(change), change.kind === 'replace'],
     );
     return row?.at ?? null;
   }
 
-  /** Whether a replacement was the last to begin, after a change, so that what the change still says would outlast it. */
-  async isReplaced(db: Queryable, key: string, at: number): Promise<boolean> {
-    const rows = await db.query(
-      `SELECT FROM lists WHERE key = $1 AND changed_at > $2 AND last_change ->> 'kind' = 'replace'`,
-      [key, at],
-    );
-    return rows.length > 0;
+  /** Whether the list was removed, or a replacement began, after a change: what the change still says would outlast that. */
+  async isOver(db: Queryable, key: string, at: number): Promise<boolean> {
+    const rows = await db.query('SELECT FROM lists WHERE key = $1 AND coalesce(replaced_at, 0) <= $2', [key, at]);
+    return rows.length === 0;
+  }
+
+  /** When a list of this key was removed last, ms; null: never. */
+  async removedAt(db: Queryable, key: string): Promise<number | null> {
+    const [row] = await db.query<{ at: number }>('SELECT deleted_at AS at FROM trait_deletions WHERE name = $1', [
+      listTrait(key),
+    ]);
+    return row?.at ?? null;
   }
 
   /** Says how a change ended, unless a later one has begun. */

@@ -220,6 +220,24 @@ describe('a list', () => {
     expect(left).toEqual(['k@example.com']);
   });
 
+  it('that is made anew at the instant at which another one of its key was removed takes what is said of it', async () => {
+    await newList('quick');
+    await change('addTo', 'quick', 'l@example.com');
+    const lists = listsOf(world);
+    await lists.remove('quick');
+    await lists.upsert({ key: 'quick', name: 'Anew', description: '' });
+    await lists.change('quick', 'add', [{ ns: 'email', value: 'm@example.com' }]);
+    await lists.remove('quick');
+    await lists.upsert({ key: 'quick', name: 'Anew', description: '' });
+    const again = lists.change('quick', 'add', [{ ns: 'email', value: 'n@example.com' }]);
+    await expect(again).rejects.toMatchObject({ code: 'CONFLICT', hint: 'do the same again' });
+    world.clock.advance(1);
+    await lists.change('quick', 'add', [{ ns: 'email', value: 'o@example.com' }]);
+    await world.defineSegment('on_quick', 'listed("quick")');
+    await settle();
+    expect(await membersOf('on_quick')).toEqual(['o@example.com']);
+  });
+
   it('that somebody replaces meanwhile takes nothing more of an earlier change', async () => {
     await newSegments('twice');
     await listParts(world).withLists(async ({ lists }) => {
@@ -233,6 +251,33 @@ describe('a list', () => {
     });
     await settle();
     expect(await membersOf('on_twice')).toEqual(['t@example.com']);
+  });
+
+  it('that was replaced takes nothing of an earlier change, though a later one has begun since, or it was removed', async () => {
+    await newSegments('thrice');
+    await newList('gone');
+    await listParts(world).withLists(async ({ lists }) => {
+      const first = await lists.begin('thrice', 'add');
+      await lists.begin('thrice', 'replace');
+      const last = await lists.begin('thrice', 'add');
+      const stale = lists.say(first, [{ ns: 'email', value: 's@example.com' }]);
+      await expect(stale).rejects.toMatchObject({ code: 'CONFLICT' });
+      await lists.say(last, [{ ns: 'email', value: 't@example.com' }]);
+      const ofGone = await lists.begin('gone', 'add');
+      await lists.remove('gone');
+      const late = lists.say(ofGone, [{ ns: 'email', value: 's@example.com' }]);
+      await expect(late).rejects.toMatchObject({ code: 'CONFLICT' });
+      return 0;
+    });
+    await settle();
+    expect(await membersOf('on_thrice')).toEqual(['t@example.com']);
+  });
+
+  it('is not changed by a file that does not say what its columns are', async () => {
+    const twice = await upload('vips', 'email,email\np@example.com,q@example.com\n');
+    expect(twice.stderr).toContain('the first row does not name the columns, or two of them alike');
+    const headed = await upload('vips', 'E-Mail;User ID\np@example.com;\n', '--add');
+    expect(headed.stdout).toContain('on it     1');
   });
 
   it('forgets the erased, who are refused from then on', async () => {
