@@ -28,7 +28,7 @@ function servicesOf(app: App, signal: AbortSignal): ListCommandServices {
     lists: listsOf(app),
     reader: new ListReader(app.db),
     namespaces: new Set(app.engine.policy.rules.namespaces.keys()),
-    applied: () => app.applied(undefined, signal),
+    applied: (onProgress) => app.applied(onProgress, signal),
   };
 }
 

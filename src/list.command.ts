@@ -19,7 +19,7 @@ export interface ListCommandServices {
   /** Namespaces that files may have columns of without being asked. */
   readonly namespaces: ReadonlySet<string>;
   /** Resolves when everything that was accepted is applied. */
-  readonly applied: () => Promise<void>;
+  readonly applied: (onProgress?: (done: number, total: number) => void) => Promise<void>;
 }
 
 export interface ListCommandDeps extends CommandIo {
@@ -137,15 +137,21 @@ async function upload(deps: ListCommandDeps, key: string, path: string, options:
             view?.update({ phase: 'loading', rows, events: rows, refused: 0, bytesRead, bytesTotal: file.sizeBytes }),
         },
       );
+      const none = { rows: 0, events: 0, refused: 0 };
+      const onApplied = (bytesRead: number, bytesTotal: number): void =>
+        view?.update({ ...none, phase: 'applying', bytesRead, bytesTotal });
+      const onRemoved = (rows: number): void =>
+        view?.update({ ...none, phase: 'removing', rows, bytesRead: 0, bytesTotal: 0 });
+      // Who is on the list is read from what is applied.
+      await applied(onApplied);
       view?.stop();
       for (const { number, reason } of told) stderr.write(`${file.name}, row ${String(number)}: ${reason}\n`);
       if (counts.refused > told.length) stderr.write(`… and ${grouped(counts.refused - told.length)} more\n`);
       const isOver = counts.refused * 100 > options.maxRefused * (counts.taken + counts.refused);
       const isHeld = kind === 'replace' && (counts.taken === 0 || isOver);
-      // Who is on the list is read from what is applied.
-      await applied();
-      const removed = kind === 'replace' && !isHeld ? await lists.removeOthers(change) : 0;
-      if (removed > 0) await applied();
+      const removed = kind === 'replace' && !isHeld ? await lists.removeOthers(change, onRemoved) : 0;
+      if (removed > 0) await applied(onApplied);
+      view?.stop();
       if (!isHeld) await lists.end(change, { ...counts, removed });
       const result = { list: key, kind, isNew: standing === null, ...counts, removed, othersStay: isHeld };
       stdout.write(options.json === true ? jsonText(result) : uploadText(result));

@@ -53,6 +53,8 @@ export type ListCounts = Pick<ListChange, 'rows' | 'taken' | 'refused' | 'remove
 const NO_COUNTS: ListCounts = { rows: 0, taken: 0, refused: 0, removed: 0 };
 /** Events that are handed to the log at once. */
 const EVENTS_PER_CALL = 1_000;
+/** Calls whose answers a replacement waits for at once. */
+const MAX_IN_FLIGHT = 4;
 /** Lists that were removed: what was said of them is told apart from what is said of one of the same key for ever. */
 const MAX_REMOVED = 10_000;
 
@@ -136,13 +138,33 @@ export class ListService {
   async removeOthers({ key, at }: RunningChange, onRemoved?: (count: number) => void): Promise<number> {
     const newest = messageIdsFrom(at);
     let removed = 0;
-    for await (const page of new ListReader(this.parts.db).identifiersOn(key)) {
-      const old = page.filter(({ messageId }) => messageId < newest);
-      if (old.length === 0) continue;
-      const named = old.map(({ ns, value }) => ({ ns, value, isStanding: true }));
-      const results = await this.#say(key, { at: at - 1, listed: false }, named);
+    let waiting: NamedIdentifier[] = [];
+    const inFlight: Promise<AcceptResult[]>[] = [];
+    const send = (): void => {
+      const saying = this.#say(key, { at: at - 1, listed: false }, waiting);
+      waiting = [];
+      // A failure is met when its turn comes; until then it must not count as unhandled.
+      saying.catch(() => undefined);
+      inFlight.push(saying);
+    };
+    const settleFirst = async (): Promise<void> => {
+      const results = (await inFlight.shift()) ?? [];
       removed += results.filter(({ status }) => status === 'accepted').length;
       onRemoved?.(removed);
+    };
+    try {
+      for await (const page of new ListReader(this.parts.db).identifiersOn(key)) {
+        for (const { ns, value, messageId } of page) {
+          if (messageId < newest) waiting.push({ ns, value, isStanding: true });
+        }
+        if (waiting.length >= EVENTS_PER_CALL) send();
+        while (inFlight.length >= MAX_IN_FLIGHT) await settleFirst();
+      }
+      if (waiting.length > 0) send();
+      while (inFlight.length > 0) await settleFirst();
+    } catch (error) {
+      await Promise.allSettled(inFlight);
+      throw error;
     }
     return removed;
   }

@@ -1,6 +1,14 @@
 import { SingleBar } from 'cli-progress';
 
-import type { LoadProgress } from './load.model.js';
+import type { LoadProgress as LoadOfFile } from './load.model.js';
+
+/**
+ * Of a file. `applying`: what it said is in the log and not yet in profiles; `bytesTotal` events are waited for. `removing`:
+ * whoever the file does not name is taken off a list, `rows` so far.
+ */
+export type LoadProgress = Omit<LoadOfFile, 'phase'> & {
+  readonly phase: LoadOfFile['phase'] | 'applying' | 'removing';
+};
 
 /** Where progress is shown: standard error, so that results can be piped. */
 export interface ProgressStream {
@@ -21,6 +29,8 @@ const PHASES = {
   scanning: 'finding the last time',
   loading: 'loading',
   finishing: 'the file is read, writing the last events',
+  applying: 'the file is read, its events are being applied',
+  removing: 'taking the others off',
 } as const;
 /** Rates and times left of less are chance. */
 const MIN_RATED_MS = 1_000;
@@ -74,7 +84,7 @@ function lineWriter(stream: ProgressStream, now: () => number): Writer {
     show: (progress, text) => {
       if (now() < nextAt) return;
       nextAt = now() + LINE_EVERY_MS;
-      if (progress.phase === 'fetching') return void stream.write(`${text}\n`);
+      if (progress.phase === 'fetching' || progress.phase === 'removing') return void stream.write(`${text}\n`);
       const percent = progress.bytesTotal === 0 ? 100 : Math.floor((progress.bytesRead / progress.bytesTotal) * 100);
       stream.write(`${String(percent)}%  ${text}\n`);
     },
