@@ -47,6 +47,7 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'schedule show',
   'segment check',
   'segment list',
+  'segment overlaps',
   'segment preview',
   'segment progress',
   'segment show',

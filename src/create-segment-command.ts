@@ -15,6 +15,7 @@ import { addSegmentExport } from './segment-export.command.js';
 import { snapshotSegment } from './segment-snapshot.js';
 import { addSnapshotCommand } from './segment-snapshot.command.js';
 import { addPreviewCommand } from './segment-preview.command.js';
+import { addOverlapsCommand } from './segments/segment-overlaps.command.js';
 import { addRecomputeCommands } from './segments/segment-recompute.command.js';
 import { segmentServices } from './segments/segment-command-services.js';
 import { segmentCommand } from './segments/segment.command.js';
@@ -54,6 +55,10 @@ export function createSegmentCommand(
     exportPeople: (request) =>
       looking(({ db, clock, engine }) => exportPeople({ db, clock, definitions: engine.definitions }, request)),
     view: (total) => new ExportProgress({ clock: systemClock, stderr: io.stderr }, total, 'profiles'),
+  });
+  addOverlapsCommand(command, {
+    ...{ ...io, clock: systemClock },
+    withDatabase: (use) => looking((app) => use(app.db)),
   });
   addRecomputeCommands(command, {
     ...{ ...io, signal },

@@ -4,6 +4,7 @@ import type { Logger } from './platform/logger.js';
 import type { Metrics } from './platform/metrics.js';
 import type { Database } from './platform/postgres.js';
 import type { RepeatedLog } from './platform/repeated-log.js';
+import { OverlapWatch } from './segments/overlap-watch.js';
 import { SegmentWatch } from './segments/segment-watch.js';
 
 export interface SegmentWatchParts {
@@ -42,5 +43,15 @@ export async function startSegmentWatch({ lifecycle, db, clock, metrics, logger,
       watch.start();
     },
     { drain: () => watch.stop() },
+  );
+  const overlaps = new OverlapWatch(db, clock, (error) => {
+    log.warn(error, 'what segments have in common could not be measured; it is tried again');
+  });
+  await lifecycle.start(
+    'segment overlaps',
+    () => {
+      overlaps.start();
+    },
+    { drain: () => overlaps.stop() },
   );
 }

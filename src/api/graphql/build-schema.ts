@@ -40,6 +40,7 @@ import { enforceScopes } from './scopes.js';
 import { ScheduleResolver } from './schedule.resolver.js';
 import { TrainingSetResolver } from './training-set.resolver.js';
 import { SegmentResolver } from './segment.resolver.js';
+import { SegmentOverlapResolver } from './segment-overlap.resolver.js';
 import { SegmentHistoryResolver } from './segment-history.resolver.js';
 import { PromotionPreviewResolver } from './promotion-preview.resolver.js';
 import { SegmentPreviewResolver } from './segment-preview.resolver.js';
@@ -86,6 +87,7 @@ export function buildApiSchema(): GraphQLSchema {
       KeyResolver,
       SourceResolver,
       SegmentHistoryResolver,
+      SegmentOverlapResolver,
       SegmentShadowResolver,
       SegmentTemplateResolver,
       SegmentWorkResolver,

@@ -63,6 +63,11 @@ export const REVIEW_CURSOR = new CursorCodec({ kind: 'identity_reviews', version
 export const GENERIC_CURSOR = new CursorCodec({ kind: 'generic_values', version: 1 }, { at: 'integer', id: 'text' });
 export const MERGE_CURSOR = new CursorCodec({ kind: 'merges', version: 1 }, { at: 'integer', id: 'text' });
 export const SEGMENT_VERSION_CURSOR = new CursorCodec({ kind: 'segment_versions', version: 1 }, { version: 'integer' });
+/** `jaccard`: as JavaScript writes the number. */
+export const SEGMENT_PAIR_CURSOR = new CursorCodec(
+  { kind: 'segment_pairs', version: 1 },
+  { jaccard: 'text', segmentId: 'integer', otherId: 'integer' },
+);
 export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
 export const VOCABULARY_CURSOR = new CursorCodec({ kind: 'vocabulary', version: 1 }, { key: 'text' });
