@@ -54,6 +54,8 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'segment versions',
   'sources list',
   'sources show',
+  'subscriptions list',
+  'subscriptions show',
   'traits changes',
   'traits infer',
   'traits list',

@@ -1,4 +1,3 @@
-import { endpointsCommand } from './activation/endpoints/endpoints.command.js';
 import { Command } from 'commander';
 import { documentsCommand } from './api/documents/documents.command.js';
 import { keysCommand } from './api/auth/keys.command.js';
@@ -10,7 +9,6 @@ import { applyCommand } from './apply.command.js';
 import { CommandAudit } from './command-audit.js';
 import { commandSessions, untilApplied, type CommandSessions } from './command-sessions.js';
 import {
-  webhooksFor,
   keysFor,
   sourcesFor,
   userName,
@@ -40,6 +38,7 @@ import { EntityRecordService } from './features/entity-record.service.js';
 import { exportCommand } from './features/export.command.js';
 import { MaterializationService } from './features/materialization.service.js';
 import { materializeCommand } from './features/materialize.command.js';
+import { feedCommands } from './feed-commands.js';
 import { createFeaturesCommand } from './create-features-command.js';
 import { systemClock } from './platform/clock.js';
 import { terminalConfirm, throwInsteadOfExiting, type CommandIo } from './platform/command-line.js';
@@ -70,7 +69,6 @@ import type { LoadService } from './sources/load.service.js';
 import type { WarehouseLoadService } from './sources/warehouse/warehouse-load.service.js';
 import { addRefusedRowsCommand, type RefusedRowsDeps } from './sources/refused-rows.command.js';
 import { sourcesCommand } from './sources/sources.command.js';
-import { webhooksCommand, type WebhooksCommandServices } from './sources/webhooks/webhooks.command.js';
 import { VERSION } from './version.js';
 import { createIdentityCommand } from './create-identity-command.js';
 import { createModelCommand } from './create-model-command.js';
@@ -198,8 +196,7 @@ function dataCommands({ signal, setExitCode }: ProgramDeps, audit: CommandAudit)
       clock: systemClock,
       confirm: terminalConfirm(process.stdin, process.stderr),
     }),
-    endpointsCommand({ ...io, withEndpoints: (use) => looking((app) => use(app.endpoints.service)) }),
-    webhooksCommand({ ...io, ...webhookSessions(sessions, signal), signal }),
+    ...feedCommands({ io, sessions, signal }),
     ...personalDataCommands({ io, sessions, signal, audit }),
     documentsCommand({ ...io, withDocuments: (use) => idle((app) => use(documentService(app))) }),
     createIdentityCommand({ io, sessions, signal }),
@@ -363,20 +360,6 @@ function refusedRowsSession({ looking }: CommandSessions): Pick<RefusedRowsDeps,
 }
 
 /** How each of the commands on webhooks starts the program. */
-function webhookSessions({ looking, idle, loading }: CommandSessions, signal: AbortSignal) {
-  return {
-    withWebhooks: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
-      looking((app) => use(webhooksFor(app, signal))),
-    withNewDatabase: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
-      idle((app) => use(webhooksFor(app, signal))),
-    withReplay: <T>(use: (services: WebhooksCommandServices) => Promise<T>) =>
-      loading((app) => use(webhooksFor(app, signal))),
-    stdin: process.stdin,
-    clock: systemClock,
-    parseTime: parseTimestamp,
-  };
-}
-
 function serveCommand(deps: ProgramDeps): Command {
   return new Command('serve')
     .description('run the server: HTTP and GraphQL, and a worker that applies events')

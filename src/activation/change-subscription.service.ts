@@ -97,6 +97,11 @@ export class ChangeSubscriptionService {
     throw beyondFeed('cursor');
   }
 
+  /** Everything that there is by now is dealt with. @throws WeftError NOT_FOUND */
+  async acknowledgeAll(key: string): Promise<ChangeSubscription> {
+    return this.acknowledge(key, await this.#feed.head());
+  }
+
   /** @throws WeftError NOT_FOUND */
   async remove(key: string): Promise<void> {
     if (!isKey(key) || !(await this.#store.remove(key))) await this.demand(key);

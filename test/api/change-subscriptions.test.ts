@@ -2,7 +2,9 @@ import { createClient } from 'graphql-ws';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { CHANGE_CURSOR } from '../../src/api/graphql/cursors.js';
+import { changeSubscriptionsCommand } from '../../src/activation/change-subscriptions.command.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
+import { runWith } from '../support/command-runner.js';
 import { WebhookEndpointReceiver } from '../support/webhook-endpoint.js';
 import { aTrack, anIdentify, HOUR_MS } from '../support/world.js';
 
@@ -233,5 +235,33 @@ describe('an endpoint', () => {
     expect((await run('removeWebhookEndpoint'))['__typename']).toBe('WebhookEndpointRemoved');
     expect(await run('pauseWebhookEndpoint')).toMatchObject({ code: 'NOT_FOUND', where: 'key' });
     await receiver.close();
+  });
+});
+
+describe('weft subscriptions', () => {
+  const weft = async (...args: string[]) =>
+    runWith(
+      (io) =>
+        changeSubscriptionsCommand({
+          ...io,
+          withSubscriptions: (use) => use(world.services.changeSubscriptions),
+          confirm: null,
+        }),
+      args,
+    );
+
+  it('makes, shows, moves on and removes them', async () => {
+    const start = CHANGE_CURSOR.encode({ seq: 0 });
+    const made = await weft('create', 'crm', '--segments', 'keen, buyers', '--except-causes', 'edit', '--from', start);
+    expect(made.stdout).toContain('told          keen, buyers; not by edit');
+    expect(made.stdout).toMatch(/waiting {7}[1-9]\d*, the first since \d{4}-/);
+    expect((await weft('list')).stdout).toMatch(/^crm +[1-9]\d* +never +keen, buyers; not by edit$/m);
+    expect((await weft('create', 'crm')).stderr).toContain('the subscription crm exists already');
+    expect((await weft('acknowledge', 'crm')).stderr).toContain('or --all');
+    const done = JSON.parse((await weft('acknowledge', 'crm', '--all', '--json')).stdout) as Record<string, unknown>;
+    expect(done).toMatchObject({ pending: 0, pendingSince: null, acknowledgedAt: expect.any(String) as string });
+    expect((await weft('show', 'crn')).stderr).toContain('did you mean crm?');
+    expect((await weft('remove', 'crm')).stderr).toContain('give --yes');
+    expect(await weft('remove', 'crm', '--yes')).toMatchObject({ stdout: 'Removed crm.\n' });
   });
 });

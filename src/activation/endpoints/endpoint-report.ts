@@ -1,4 +1,5 @@
 import { formatInstant } from '../../platform/instant.js';
+import { filterText } from '../change-filter.flags.js';
 import { CHANGE_CURSOR } from '../change-cursor.model.js';
 import type { AttemptOutcome } from './delivery-attempt.model.js';
 import type { FailedDelivery } from './endpoint.model.js';
@@ -35,22 +36,14 @@ export function endpointTable(endpoints: readonly ListedEndpoint[]): string[][] 
 
 export function endpointText(endpoint: ListedEndpoint): string {
   const { key, origin, filter, content, settings, delivered, deliveredAt, waiting, dead, behind } = endpoint;
-  const { segments, kind, causes, exceptCauses, purposes } = filter;
   const { identifiers, traits, features, pii, template } = content;
-  const told = [
-    segments === null ? 'all segments' : segments.join(', '),
-    ...(kind === null ? [] : [`only ${kind}`]),
-    ...(causes === null ? [] : [`causes ${causes.join(', ')}`]),
-    ...(exceptCauses.length === 0 ? [] : [`not by ${exceptCauses.join(', ')}`]),
-    ...(purposes.length === 0 ? [] : [`for ${purposes.join(', ')}`]),
-  ];
   const names = [...identifiers, ...traits, ...features];
   const form = template === null ? 'standard' : typeof template === 'string' ? template : 'a template of its own';
   return [
     key,
     `  to         ${origin}`,
     `  state      ${stateOf(endpoint)}`,
-    `  told       ${told.join('; ')}`,
+    `  told       ${filterText(filter)}`,
     `  body       ${form}; ${names.length === 0 ? 'nothing of the person but the id' : names.join(', ')}${pii || names.length === 0 ? '' : ' (personal data masked)'}`,
     `  requests   ${String(settings.concurrency)} at once, ${String(settings.timeoutMs)} ms each, ${String(settings.maxAttempts)} attempts`,
     `  delivered  ${String(delivered)}, last ${timeText(deliveredAt)}`,

@@ -4,9 +4,9 @@ import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from '../
 import { durationMs } from '../../platform/duration.js';
 import { WeftError } from '../../platform/errors.js';
 import { unreadableFile } from '../../platform/file-errors.js';
-import { CAUSE_KINDS, type CauseKind, type ChangeKind } from '../../segments/segment.model.js';
 import { CHANGE_CURSOR } from '../change-cursor.model.js';
-import type { ChangeFilterSpec } from '../change-filter.model.js';
+import { parseList, withFilterFlags, type ChangeFilterFlags } from '../change-filter.flags.js';
+import { ALL_CHANGES, type ChangeFilterSpec } from '../change-filter.model.js';
 import {
   endpointJson,
   endpointTable,
@@ -29,15 +29,10 @@ interface Options {
   readonly json?: true;
 }
 
-interface Flags extends Options {
+interface Flags extends Options, ChangeFilterFlags {
   readonly url?: string;
   readonly urlFile?: string;
   readonly headersFile?: string;
-  readonly segments?: readonly string[];
-  readonly kind?: ChangeKind;
-  readonly causes?: readonly CauseKind[];
-  readonly exceptCauses?: readonly CauseKind[];
-  readonly purposes?: readonly string[];
   readonly identifiers?: readonly string[];
   readonly traits?: readonly string[];
   readonly features?: readonly string[];
@@ -143,15 +138,11 @@ function withChanges(command: Command): Command {
 
 function withFlags(command: Command): Command {
   const { maxTimeoutMs, maxConcurrency, maxAttempts } = ENDPOINT_LIMITS;
-  return command
+  command
     .option('--url <url>', 'where requests go')
     .option('--url-file <file>', 'the same, in a file')
-    .option('--headers-file <file>', 'headers to be sent, such as authorization, as a JSON object')
-    .option('--segments <keys>', 'only of these segments, with commas between', parseList)
-    .addOption(new Option('--kind <kind>', 'only who enters, or who leaves').choices(['enter', 'leave']))
-    .option('--causes <causes>', 'only of these causes, as event,timer', parseCauses)
-    .option('--except-causes <causes>', 'none of these causes, as edit', parseCauses)
-    .option('--purposes <keys>', 'what the receiver uses it for: only segments whose members allow it', parseList)
+    .option('--headers-file <file>', 'headers to be sent, such as authorization, as a JSON object');
+  return withFilterFlags(command)
     .option('--identifiers <namespaces>', 'send identifiers, as email,user_id', parseList)
     .option('--traits <names>', 'send traits, as plan,city', parseList)
     .option('--features <names>', 'send features, as orders_30d', parseList)
@@ -172,7 +163,7 @@ async function create(deps: EndpointsCommandDeps, key: string, flags: Flags): Pr
   return deps.withEndpoints(async (endpoints) => {
     const made = await endpoints.create({
       ...{ key, url, after, headers: headers ?? {} },
-      filter: { ...NO_FILTER, ...filter },
+      filter: { ...ALL_CHANGES, ...filter },
       content: { ...NO_CONTENT, ...content },
       settings: { ...DEFAULTS, ...settings },
     });
@@ -200,10 +191,6 @@ async function update(deps: EndpointsCommandDeps, key: string, flags: Flags): Pr
   });
 }
 
-const NO_FILTER: ChangeFilterSpec = {
-  ...{ segments: null, profileId: null, kind: null, causes: null },
-  ...{ exceptCauses: [], purposes: [] },
-};
 const NO_CONTENT: EndpointContent = { identifiers: [], traits: [], features: [], pii: false, template: null };
 const DEFAULTS: EndpointSettings = {
   timeoutMs: ENDPOINT_LIMITS.defaultTimeoutMs,
@@ -331,21 +318,6 @@ function textsOf(value: object): Readonly<Record<string, string>> {
   throw new WeftError('BAD_REQUEST', 'headers are texts', {
     where: '--headers-file',
     hint: 'write { "name": "value" }',
-  });
-}
-
-function parseList(text: string): string[] {
-  return text
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
-}
-
-function parseCauses(text: string): CauseKind[] {
-  return parseList(text).map((part) => {
-    const cause = CAUSE_KINDS.find((kind) => kind === part.toLowerCase());
-    if (cause === undefined) throw new InvalidArgumentError(`Causes are ${CAUSE_KINDS.join(', ')}.`);
-    return cause;
   });
 }
 
