@@ -3,6 +3,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { isIssuerUrl, parseRoleGrants, type OidcSettings, type RoleGrant } from './api/auth/oidc.model.js';
 import { WeftError } from './platform/errors.js';
 import { nearestName } from './platform/near-names.js';
+import { DEFAULT_MIN_SEGMENT_SIZE } from './segments/guard-segments.js';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -39,6 +40,8 @@ export interface Config {
   readonly parityShare: number;
   /** `WEFT_PARITY_PROFILES_PER_MINUTE`: how many of them at most; 0: none. */
   readonly parityProfilesPerMinute: number;
+  /** `WEFT_SEGMENT_MIN_SIZE`: segments with fewer members are warned of; 0: none are. */
+  readonly minSegmentSize: number;
   /** `WEFT_HOST`: the address that the server listens on. */
   readonly host: string;
   /** `WEFT_PORT`; 0: any free one. */
@@ -125,6 +128,7 @@ export function readConfig(env: Environment = process.env): Config {
     auditRetentionMs: reader.read('WEFT_AUDIT_RETENTION_DAYS', 730, integer(0, 36_500)) * 86_400_000,
     parityShare: reader.read('WEFT_PARITY_SHARE_PERCENT', 10, integer(0, 100)) / 100,
     parityProfilesPerMinute: reader.read('WEFT_PARITY_PROFILES_PER_MINUTE', 60, integer(0, 6_000)),
+    minSegmentSize: reader.read('WEFT_SEGMENT_MIN_SIZE', DEFAULT_MIN_SEGMENT_SIZE, integer(0, 1_000_000)),
     host: reader.read('WEFT_HOST', '127.0.0.1', host),
     port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
     publicUrl: reader.read('WEFT_PUBLIC_URL', null, publicUrl),
@@ -169,6 +173,7 @@ export const CONFIG_VARIABLES = [
   'WEFT_AUDIT_RETENTION_DAYS',
   'WEFT_PARITY_SHARE_PERCENT',
   'WEFT_PARITY_PROFILES_PER_MINUTE',
+  'WEFT_SEGMENT_MIN_SIZE',
   'WEFT_HOST',
   'WEFT_PORT',
   'WEFT_PUBLIC_URL',

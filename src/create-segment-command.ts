@@ -33,7 +33,7 @@ export function createSegmentCommand(
 ): Command {
   const command = segmentCommand({
     ...io,
-    withSegments: (use) => looking((app) => use(segmentServices(app.db, app.engine.services.segments))),
+    withSegments: (use) => looking((app) => use(segmentServices(app.db, app.engine.services.segments, guardsOf(app)))),
     ...{ user: userName(), clock: systemClock },
   });
   addPreviewCommand(command, {
@@ -72,7 +72,11 @@ export function createSegmentCommand(
   return command;
 }
 
-function segmentPreviews({ db, clock, engine }: App): SegmentPreviews {
+function guardsOf({ clock, config: { minSegmentSize } }: App) {
+  return { clock, minSegmentSize };
+}
+
+function segmentPreviews({ db, clock, engine, config: { minSegmentSize } }: App): SegmentPreviews {
   const { sealer, definitions, services } = engine;
-  return createSegmentPreviews({ db, clock, sealer, definitions, segments: services.segments });
+  return createSegmentPreviews({ db, clock, sealer, definitions, segments: services.segments, minSegmentSize });
 }

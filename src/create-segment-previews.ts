@@ -16,6 +16,8 @@ export interface SegmentPreviewParts {
   readonly sealer: EventSealer;
   readonly definitions: Pick<DefinitionsLoader, 'current' | 'isCurrent' | 'invalidate'>;
   readonly segments: Pick<SegmentService, 'trial'>;
+  /** Below it a segment is warned of. */
+  readonly minSegmentSize: number;
 }
 
 export function createSegmentPreviews({
@@ -24,10 +26,11 @@ export function createSegmentPreviews({
   sealer,
   definitions,
   segments,
+  minSegmentSize,
 }: SegmentPreviewParts): SegmentPreviews {
   const histories = new ProfileHistoryReader();
   return new SegmentPreviews({
-    ...{ db, clock, histories },
+    ...{ db, clock, histories, minSegmentSize },
     replay: new HistoryReplay({ db, histories, events: new EventHistoryReader(sealer) }),
     trial: async (asked) => {
       const trial = await segments.trial(asked);

@@ -3,6 +3,7 @@ import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from './p
 import { durationMs } from './platform/duration.js';
 import { WeftError } from './platform/errors.js';
 import { formatInstant } from './platform/instant.js';
+import { warningText } from './platform/warning.js';
 import { withComponentBar, type ProgressStream } from './reresolution-report.js';
 import type { SegmentPreview, SpanPreview } from './segments/segment-preview.model.js';
 import type { PreviewAsk, SegmentPreviews } from './segments/segment-preview.service.js';
@@ -81,6 +82,7 @@ async function preview(deps: SegmentPreviewCommandDeps, key: string | undefined,
       previews.preview({ ...ask, signal: deps.signal, onProgress }),
     );
     for (const note of found.notes) deps.stderr.write(`note: ${note}\n`);
+    deps.stderr.write(warningText(found.warnings));
     deps.stdout.write(options.json === true ? jsonText(toJson(found)) : textOf(found));
     return EXIT_CODES.ok;
   });
@@ -138,7 +140,7 @@ function usage(where: string, message: string, hint: string): WeftError {
 }
 
 function textOf(found: SegmentPreview): string {
-  const { toMs, profilesSeen, profilesTotal, share, size, overlaps, sample, span } = found;
+  const { toMs, profilesSeen, profilesTotal, share, size, overlaps, sample, span, live } = found;
   const isPart = share < 1;
   const about = (n: number): string =>
     isPart ? `${String(n)} (about ${String(Math.round(n / share))} of all)` : String(n);
@@ -146,6 +148,11 @@ function textOf(found: SegmentPreview): string {
   return [
     `${about(size)} in it as of ${formatInstant(toMs)}, ${percent.toFixed(1)} % of ${String(profilesSeen)} people` +
       (isPart ? `, a sample of ${String(profilesTotal)}` : ''),
+    ...(live === null
+      ? []
+      : [
+          `${about(live.size)} are in it as it is live: ${about(live.entering)} would enter, ${about(live.leaving)} leave`,
+        ]),
     ...(span === null ? [] : spanLines(span, about)),
     ...(overlaps.length === 0
       ? []

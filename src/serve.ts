@@ -27,6 +27,7 @@ import { ProfileSnapshotReader } from './profile-snapshot.reader.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import type { GraphRunner } from './scoring/graph-runner.js';
 import { ScoringBatcher } from './scoring/scoring-batcher.js';
+import { SegmentGuards } from './segments/segment-guards.reader.js';
 import { MembershipStore } from './segments/membership.store.js';
 import { startChangeSubscriptions } from './start-change-subscriptions.js';
 import { VERSION } from './version.js';
@@ -131,11 +132,15 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
   return { url: `http://${host}:${String(port)}` };
 }
 
-function previewsOf({ db, clock, engine, scoring, models }: App, definitions: DefinitionsLoader) {
+function previewsOf(
+  { db, clock, engine, scoring, models, config: { minSegmentSize } }: App,
+  definitions: DefinitionsLoader,
+) {
   const { sealer, services } = engine;
   return {
+    segmentGuards: new SegmentGuards(db, clock, minSegmentSize),
     segmentPreviews: new BoundedPreviews(
-      createSegmentPreviews({ db, clock, sealer, definitions, segments: services.segments }),
+      createSegmentPreviews({ db, clock, sealer, definitions, segments: services.segments, minSegmentSize }),
       { what: 'segments', command: 'weft segment preview' },
     ),
     promotionPreviews: new BoundedPreviews(

@@ -49,6 +49,7 @@ import type { GraphRunner } from '../scoring/graph-runner.js';
 import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
 import type { ProfileGlance, ProfileSnapshot } from '../segments/profile-snapshot.model.js';
 import type { IdentityPreviewer } from '../segments/identity-preview.model.js';
+import type { SegmentGuards } from '../segments/segment-guards.reader.js';
 import type { SegmentService } from '../segments/segment.service.js';
 import type { SegmentWorkService } from '../segments/segment-work.service.js';
 import type { SourceService } from '../sources/source.service.js';
@@ -129,6 +130,7 @@ export interface WiredServices {
   readonly credentials: Credentials;
   readonly webhooks: { readonly service: WebhookService; readonly receiver: WebhookReceiver };
   readonly segments: SegmentService;
+  readonly segmentGuards: SegmentGuards;
   readonly segmentWork: SegmentWorkService;
   readonly segmentPreviews: Previewed<PreviewAsk, SegmentPreview>;
   readonly promotionPreviews: Previewed<PromotionAsk, PromotionPreview>;

@@ -5,6 +5,7 @@ import {
   MAX_OVERLAPS,
   MAX_SAMPLE,
   type DayOfChanges,
+  type LiveComparison,
   type SegmentOverlap,
   type SpanPreview,
 } from './segment-preview.model.js';
@@ -121,6 +122,12 @@ export class PreviewTally {
       .filter(({ common }) => common > 0)
       .sort((a, b) => b.jaccard - a.jaccard || b.common - a.common || (a.key < b.key ? -1 : 1))
       .slice(0, MAX_OVERLAPS);
+  }
+
+  /** @param live the segment's id, of which another version is live */
+  against(live: number): LiveComparison {
+    const [size, common] = [this.#sizes.get(live) ?? 0, this.#common.get(live) ?? 0];
+    return { size, entering: this.size - common, leaving: size - common };
   }
 
   /** Null where no span was asked for. */

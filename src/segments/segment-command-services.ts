@@ -3,6 +3,8 @@ import type { CommandIo } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Database } from '../platform/postgres.js';
+import { DEFAULT_MIN_SEGMENT_SIZE } from './guard-segments.js';
+import { SegmentGuards } from './segment-guards.reader.js';
 import { SegmentHistoryReader } from './segment-history.reader.js';
 import { SegmentWorkReader } from './segment-work.reader.js';
 import { SegmentVersionReader } from './segment-version.reader.js';
@@ -14,18 +16,25 @@ export interface SegmentCommandServices {
   readonly versions: Pick<SegmentVersionReader, 'page'>;
   readonly work: Pick<SegmentWorkReader, 'read'>;
   readonly histories: Pick<SegmentHistoryReader, 'periods' | 'alerts'>;
+  readonly guards: Pick<SegmentGuards, 'warnings'>;
   readonly service: Pick<
     SegmentService,
     'activate' | 'archive' | 'check' | 'endShadow' | 'questions' | 'restore' | 'shadow'
   >;
 }
 
-export function segmentServices(db: Database, service: SegmentCommandServices['service']): SegmentCommandServices {
+/** @param minSegmentSize below it a segment is warned of */
+export function segmentServices(
+  db: Database,
+  service: SegmentCommandServices['service'],
+  { clock, minSegmentSize = DEFAULT_MIN_SEGMENT_SIZE }: { readonly clock: Clock; readonly minSegmentSize?: number },
+): SegmentCommandServices {
   return {
     reader: new SegmentReader(db),
     versions: new SegmentVersionReader(db),
     work: new SegmentWorkReader(db),
     histories: new SegmentHistoryReader(db),
+    guards: new SegmentGuards(db, clock, minSegmentSize),
     service,
   };
 }

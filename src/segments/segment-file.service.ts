@@ -4,6 +4,7 @@ import type { FeatureDefinition, FeatureType } from '../features/feature.model.j
 import { WeftError } from '../platform/errors.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
+import { ruleFingerprint, sameRuleWarning } from './guard-segments.js';
 import { unknownPurpose } from '../profiles/purpose.model.js';
 import { demandUnsealed } from './demand-unsealed.js';
 import type { ParsedSegment } from './parse-segment.js';
@@ -101,7 +102,7 @@ export class SegmentFileService {
       usesBefore: usesOf([...standing].map(([key, { requires }]) => ({ key, requires }))),
       usesAfter: usesOf(active),
       modelsAfter: new Set(active.flatMap(({ requires }) => requires.models)),
-      warnings: checked.flatMap(({ warnings }) => warnings),
+      warnings: [...checked.flatMap(({ warnings }) => warnings), ...alikeWarnings(active, stored)],
       steps: [
         ...changes.flatMap((definition): SegmentStep[] => [
           ...(differs.includes(definition) ? [{ kind: 'upsert' as const, definition }] : []),
@@ -171,6 +172,23 @@ function check(
       return { key, definition: null, requires, warnings: [] };
     }),
   ];
+}
+
+/** Of what is in the files and active: each that says what another active segment says, once for two of them. */
+function alikeWarnings(active: readonly Checked[], stored: ReadonlyMap<string, StoredSegment>): Warning[] {
+  const sayers = new Map<string, string>();
+  const warnings: Warning[] = [];
+  for (const { key, definition } of [...active].sort(
+    (a, b) => Number(a.definition !== null) - Number(b.definition !== null),
+  )) {
+    const rule = definition ?? stored.get(key)?.activeRule ?? null;
+    if (rule === null) continue;
+    const print = ruleFingerprint(rule);
+    const other = sayers.get(print);
+    if (other === undefined) sayers.set(print, key);
+    else if (definition !== null) warnings.push({ ...sameRuleWarning(other), where: `segment ${key}` });
+  }
+  return warnings;
 }
 
 /** @throws WeftError DEFINITION_INVALID */

@@ -1,3 +1,4 @@
+import type { Warning } from '../platform/warning.js';
 import type { Uuid } from '../platform/ids.js';
 import type { Definitions } from './definitions.model.js';
 import type { ParsedSegment } from './parse-segment.js';
@@ -41,10 +42,21 @@ export interface SegmentPreview {
   readonly sample: readonly Uuid[];
   /** Other active segments by how much they have in common with it, most first; at most {@link MAX_OVERLAPS}. */
   readonly overlaps: readonly SegmentOverlap[];
+  /** What is live of the same segment; null: nothing is, it remembers, or no stored segment was asked about. */
+  readonly live: LiveComparison | null;
   /** Null where no span was asked for. */
   readonly span: SpanPreview | null;
   /** In what it is not as it would have been, and why; for people. */
   readonly notes: readonly string[];
+  /** Why it may be one segment too many. */
+  readonly warnings: readonly Warning[];
+}
+
+/** What is live, as of the same instant, and what would change were the previewed one activated. */
+export interface LiveComparison {
+  readonly size: number;
+  readonly entering: number;
+  readonly leaving: number;
 }
 
 export interface SegmentOverlap {

@@ -5,12 +5,19 @@ import { WeftError } from '../platform/errors.js';
 import type { Uuid } from '../platform/ids.js';
 import { formatInstant } from '../platform/instant.js';
 import type { Database } from '../platform/postgres.js';
+import type { Warning } from '../platform/warning.js';
 import { GROUPS } from '../profiles/groups.model.js';
 import { foldTimers } from './fold-batch.js';
+import { duplicateWarning, isDuplicate, isSmall, previewSmallWarning, type PairCounts } from './guard-segments.js';
 import type { HistoryReplay, ReplayedHistory, ReplayPlan } from './history-replay.js';
 import { PreviewTally } from './preview-tally.js';
 import { timerOfEdit, type ProfileWork } from './profile-work.model.js';
-import { MAX_SPAN_MS, type SegmentPreview, type TrialDefinitions } from './segment-preview.model.js';
+import {
+  MAX_SPAN_MS,
+  type SegmentOverlap,
+  type SegmentPreview,
+  type TrialDefinitions,
+} from './segment-preview.model.js';
 import type { TrialAsk } from './segment.service.js';
 
 export interface PreviewAsk {
@@ -37,6 +44,8 @@ interface SegmentPreviewParts {
   readonly trial: (asked: TrialAsk) => Promise<TrialDefinitions>;
   readonly histories: ProfileHistoryReader;
   readonly replay: Pick<HistoryReplay, 'page'>;
+  /** Below it a segment is warned of; 0: never. */
+  readonly minSegmentSize: number;
 }
 
 /** Slices that a sample is taken in: each is a sample by itself, so that one that is cut short is one, too. */
@@ -107,18 +116,23 @@ export class SegmentPreviews {
       taken += slice.to - slice.from;
     }
     if (taken === 0) throw tooSlow(ask.timeLimitMs ?? 0);
+    const compared = comparedTo(trial, ask.segment);
+    const share = taken / HASH_RANGE;
+    const overlaps = tally.overlaps(compared.others);
     return {
       fromMs: ask.fromMs,
       toMs,
       profilesTotal: total,
       profilesSeen: tally.profiles,
-      share: taken / HASH_RANGE,
+      share,
       eventsRead: left.events,
       size: tally.size,
       sample: tally.sample(),
-      overlaps: tally.overlaps(trial.others.segments.ordered.filter(({ remembers }) => !remembers)),
+      overlaps,
+      live: compared.live === null ? null : tally.against(compared.live),
       span: tally.span(),
       notes: [...(await this.#beforeTheLog(ask.fromMs)), ...notesOf(trial, left)],
+      warnings: warningsOf(tally.size, share, overlaps, { people: total, minSize: this.#parts.minSegmentSize }),
     };
   }
 
@@ -159,6 +173,35 @@ export class SegmentPreviews {
     } while (after !== null);
     return true;
   }
+}
+
+/**
+ * The active segments that it is held against, those that remember left out; where it is a version of an active segment,
+ * what is live of it is none of them, but what it would come after.
+ */
+function comparedTo({ others }: TrialDefinitions, asked: TrialAsk) {
+  const key = 'key' in asked ? asked.key : null;
+  const plain = others.segments.ordered.filter(({ remembers }) => !remembers);
+  const live = plain.find((other) => other.key === key)?.segmentId ?? null;
+  return { others: plain.filter((other) => other.key !== key), live };
+}
+
+/** @param size members that were seen */
+function warningsOf(
+  size: number,
+  share: number,
+  overlaps: readonly SegmentOverlap[],
+  { people, minSize }: { readonly people: number; readonly minSize: number },
+): Warning[] {
+  const alike = overlaps.flatMap((overlap) => {
+    const counts = countsOf(size, overlap);
+    return isDuplicate(counts) ? [duplicateWarning(overlap.key, counts)] : [];
+  });
+  return isSmall(size, share, people, minSize) ? [...alike, previewSmallWarning(size, share, minSize)] : alike;
+}
+
+function countsOf(size: number, overlap: SegmentOverlap): PairCounts {
+  return { size, otherSize: overlap.size, common: overlap.common, jaccard: overlap.jaccard };
 }
 
 interface SliceWork {

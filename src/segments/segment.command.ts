@@ -57,6 +57,7 @@ export function segmentCommand(deps: SegmentCommandDeps): Command {
     .action((expression: string, options: CheckOptions) => runCommand(deps, () => check(deps, expression, options)));
   command
     .command('list')
+    .alias('ls')
     .description('all segments, with how many people are in them')
     .option('--json', 'as JSON')
     .action((options: Options) => runCommand(deps, () => list(deps, options)));
@@ -128,23 +129,38 @@ function readsOf(requires: SegmentRequirements) {
 }
 
 async function list(deps: SegmentCommandDeps, options: Options): Promise<number> {
-  return deps.withSegments(async ({ reader }) => {
+  return deps.withSegments(async ({ reader, guards }) => {
     const segments = await reader.all();
+    const warnings = await guards.warnings(segments);
     const sizes = await reader.sizes(segments.map((segment) => segment.id));
     if (options.json === true) {
-      deps.stdout.write(jsonText(segments.map((segment) => toJson(segment, sizes.get(segment.id) ?? 0))));
+      deps.stdout.write(
+        jsonText(
+          segments.map((segment, i) => ({
+            ...toJson(segment, sizes.get(segment.id) ?? 0),
+            warnings: warnings[i] ?? [],
+          })),
+        ),
+      );
     } else if (segments.length === 0) {
       deps.stdout.write('There are no segments yet; weft apply brings them in.\n');
     } else {
       const rows = segments.map((s) => [s.key, s.stage, versionText(s), String(sizes.get(s.id) ?? 0), s.name]);
       deps.stdout.write(textTable([['key', 'stage', 'version', 'members', 'name'], ...rows]));
+      deps.stderr.write(
+        warningText(
+          segments.flatMap(({ key }, i) =>
+            (warnings[i] ?? []).map((each) => ({ ...each, message: `${key}: ${each.message}`, where: '' })),
+          ),
+        ),
+      );
     }
     return EXIT_CODES.ok;
   });
 }
 
 async function show(deps: SegmentCommandDeps, key: string, options: Options): Promise<number> {
-  return deps.withSegments(async ({ reader, service, work }) => {
+  return deps.withSegments(async ({ reader, service, guards, work }) => {
     const segment = (await reader.byKey(key)) ?? (await missingSegment(reader, key));
     const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
     if (options.json === true) {
@@ -155,7 +171,7 @@ async function show(deps: SegmentCommandDeps, key: string, options: Options): Pr
       deps.stdout.write(
         describe(segment, size, [...(tried === null ? [] : [shadowLine(segment, tried)]), ...standing]),
       );
-      await warn(deps, service, segment);
+      await warn(deps, { service, guards }, segment);
     }
     return EXIT_CODES.ok;
   });
@@ -213,7 +229,7 @@ async function restore(deps: SegmentCommandDeps, key: string, text: string, opti
 }
 
 async function shadow(deps: SegmentCommandDeps, key: string, options: ShadowOptions): Promise<number> {
-  return deps.withSegments(async ({ reader, service }) => {
+  return deps.withSegments(async ({ reader, service, guards }) => {
     if ((await reader.byKey(key)) === null) await missingSegment(reader, key);
     const segment = await (options.end === true ? service.endShadow(key) : service.shadow(key));
     const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
@@ -222,7 +238,7 @@ async function shadow(deps: SegmentCommandDeps, key: string, options: ShadowOpti
         ? `Nothing of segment ${key} is evaluated in the shadow.\n`
         : `Version ${String(segment.version)} of segment ${key} is evaluated in the shadow. weft segment show ${key} tells whom it would have, weft segment activate ${key} lets it decide.\n`;
     deps.stdout.write(options.json === true ? jsonText(toJson(segment, size)) : said);
-    if (options.end !== true) await warn(deps, service, segment);
+    if (options.end !== true) await warn(deps, { service, guards }, segment);
     return EXIT_CODES.ok;
   });
 }
@@ -233,25 +249,26 @@ async function change(
   key: string,
   options: Options,
 ): Promise<number> {
-  return deps.withSegments(async ({ reader, service }) => {
+  return deps.withSegments(async ({ reader, service, guards }) => {
     if ((await reader.byKey(key)) === null) await missingSegment(reader, key);
     const segment = await service[what](key);
     const size = (await reader.sizes([segment.id])).get(segment.id) ?? 0;
     const said = what === 'activate' ? `active in version ${String(segment.version)}` : 'archived; its members leave';
     deps.stdout.write(options.json === true ? jsonText(toJson(segment, size)) : `Segment ${key} is ${said}.\n`);
-    if (what === 'activate') await warn(deps, service, segment);
+    if (what === 'activate') await warn(deps, { service, guards }, segment);
     return EXIT_CODES.ok;
   });
 }
 
-/** Says which names in the condition nothing has sent so far; on standard error, beside any JSON. */
+/** Says which names in the condition nothing has sent so far, and what is much the same; on standard error, beside any JSON. */
 async function warn(
   deps: SegmentCommandDeps,
-  service: SegmentCommandServices['service'],
+  { service, guards }: Pick<SegmentCommandServices, 'service' | 'guards'>,
   segment: StoredSegment,
 ): Promise<void> {
-  const [warnings = []] = await service.questions([segment]);
-  deps.stderr.write(warningText(warnings));
+  const [names = []] = await service.questions([segment]);
+  const [guarded = []] = await guards.warnings([segment]);
+  deps.stderr.write(warningText([...names, ...guarded]));
 }
 
 /** @param standing lines on how it is being evaluated */
@@ -312,7 +329,7 @@ function versionText({ version, activeVersion }: StoredSegment): string {
   return other ? `${String(version)} (${String(activeVersion)} is live)` : String(version);
 }
 
-function toJson(segment: StoredSegment, members: number): unknown {
+function toJson(segment: StoredSegment, members: number): object {
   const { id: _, createdAt, updatedAt, activeRule, shadowRule: __, ...rest } = segment;
   const times = { createdAt: formatInstant(createdAt), updatedAt: formatInstant(updatedAt) };
   const live = activeRule === null ? null : { ...activeRule, ...instantsOf(activeRule) };

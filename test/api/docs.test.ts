@@ -225,7 +225,7 @@ async function weft(line: string): Promise<CommandOutcome> {
           ...io,
           user: 'ann',
           clock,
-          withSegments: (use) => use(segmentServices(db, engine.services.segments)),
+          withSegments: (use) => use(segmentServices(db, engine.services.segments, world)),
         });
       case 'list':
         return listCommand({ ...io, ...listParts(world) });

@@ -355,6 +355,21 @@ segments:
     expect(again.warnings).toHaveLength(6);
   });
 
+  it('warns of a segment that says what another one says, once for two of them', async () => {
+    await files({
+      'a.yaml': 'segments: [{ key: shoppers, expression: \'performed("buy", "1d")\' }]',
+      'b.yaml': 'segments: [{ key: purchasers, expression: \'performed( "buy","1d" )\' }]',
+    });
+    expect(await run(['a.yaml', '--yes'])).toMatchObject({ code: 0, stderr: '' });
+    const { code, stderr } = await run(['b.yaml', '--yes']);
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr:
+        'warning: segment shoppers says the same; use shoppers, or refer to it by segment("shoppers")\n  at: segment purchasers\n',
+    });
+    expect(await run(['b.yaml', '--yes'])).toMatchObject({ code: 0, stderr });
+  });
+
   it('checks everything before it writes anything', async () => {
     await files({ 'views.yaml': VIEWS });
     const wrong: [string, string][] = [

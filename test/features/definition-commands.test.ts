@@ -48,7 +48,7 @@ const weftSegment = (...args: string[]) =>
         ...io,
         user: 'ann',
         clock: world.clock,
-        withSegments: (use) => use(segmentServices(db, world.engine.services.segments)),
+        withSegments: (use) => use(segmentServices(db, world.engine.services.segments, world)),
       }),
     args,
   );

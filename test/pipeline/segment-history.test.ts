@@ -166,7 +166,7 @@ describe('an unusual rate of changes', () => {
           ...io,
           user: 'ann',
           clock: world.clock,
-          withSegments: (use) => use(segmentServices(world.db, world.engine.services.segments)),
+          withSegments: (use) => use(segmentServices(world.db, world.engine.services.segments, world)),
         }),
       ['history', 'steady', '--by', 'hour', '--last', '3'],
     );

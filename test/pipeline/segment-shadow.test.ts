@@ -118,7 +118,7 @@ describe('trying a new version of a live segment', () => {
           ...io,
           user: 'ann',
           clock: world.clock,
-          withSegments: (use) => use(segmentServices(world.db, world.engine.services.segments)),
+          withSegments: (use) => use(segmentServices(world.db, world.engine.services.segments, world)),
         }),
       args,
     );

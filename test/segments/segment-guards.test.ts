@@ -1,8 +1,10 @@
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MIN_PEOPLE_FACTOR } from '../../src/segments/guard-segments.js';
 import { OverlapReader } from '../../src/segments/overlap.reader.js';
 import { OverlapStore } from '../../src/segments/overlap.store.js';
 import { addOverlapsCommand } from '../../src/segments/segment-overlaps.command.js';
+import { SegmentGuards } from '../../src/segments/segment-guards.reader.js';
 import { SegmentProgressReader } from '../../src/segments/segment-progress.reader.js';
 import { SegmentReader } from '../../src/segments/segment.reader.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
@@ -231,6 +233,98 @@ describe('what segments have in common', () => {
     expect(errors?.[0]?.message).toContain('from 0 to 1');
   });
 });
+
+describe('a segment is warned of', () => {
+  interface Warned {
+    readonly message: string;
+    readonly where: string;
+  }
+
+  async function warned(key: string): Promise<Warned[]> {
+    const { segment } = await world.data<{ segment: { warnings: Warned[] } }>(
+      `{ segment(key: "${key}") { warnings { message where hint } } }`,
+    );
+    return segment.warnings;
+  }
+
+  it('where another one has nearly its members, live or in the shadow', async () => {
+    await measure();
+    expect(await warned('half')).toEqual([
+      expect.objectContaining({
+        message: 'it has nearly the same members as half_again: 99 of 100 in either are in both (Jaccard 0.990)',
+        where: 'half_again',
+      }),
+    ]);
+    expect((await warned('half_again')).map(({ where }) => where)).toEqual(['half']);
+    expect(await warned('third')).toEqual([]);
+    const { segments } = world.engine.services;
+    const draft = { key: 'thirds', name: 'Thirds', description: '', tags: [], expression: '!!(traits.third == true)' };
+    await segments.upsert(draft);
+    expect(await warned('thirds')).toEqual([]);
+    await segments.shadow('thirds');
+    await settle();
+    await measure();
+    expect((await warned('thirds')).map(({ where }) => where)).toEqual(['third']);
+    expect(await warned('third')).toEqual([]);
+    await segments.archive('thirds');
+    expect(await warned('thirds')).toEqual([]);
+    await settle();
+  });
+
+  it('where another one says the same, before anybody is in it', async () => {
+    const draft = { key: 'a_third', name: 'A third', description: '', tags: [], expression: 'traits.third==true' };
+    await world.engine.services.segments.upsert(draft);
+    expect((await warned('a_third')).map(({ message }) => message)).toEqual(['segment third says the same']);
+    await world.engine.services.segments.archive('a_third');
+  });
+
+  it('where it has had few members for a week, and there are people enough', async () => {
+    const guards = (minSize: number) => new SegmentGuards(world.db, world.clock, minSize);
+    const [few, half] = [await idOf('few'), await idOf('half')];
+    expect(await guards(5).small([few, half])).toEqual([]);
+    const hour = world.clock.now() - (world.clock.now() % HOUR_MS);
+    await world.db.execute(
+      `INSERT INTO segment_periods (segment_id, step_ms, start, size)
+       SELECT s, $2::int8, $3::int8 - h * $2::int8, CASE s WHEN $1::int4 THEN 2 + h % 2 ELSE 100 END
+       FROM unnest($4::int4[]) s, generate_series(0, 166) h`,
+      [few, HOUR_MS, hour, [few, half]],
+    );
+    expect(await guards(5).small([few, half])).toEqual([{ segmentId: few, most: 3 }]);
+    const [warnings] = await guards(5).warnings([(await new SegmentReader(world.db).byKey('few')) ?? never()]);
+    expect(warnings).toEqual([
+      expect.objectContaining({ message: 'it has had fewer than 5 members for 7 days, at most 3', where: 'few' }),
+    ]);
+    expect(await guards(3).small([few])).toEqual([]);
+    expect(await guards(0).small([few])).toEqual([]);
+    expect(await guards(PEOPLE / MIN_PEOPLE_FACTOR + 1).small([few])).toEqual([]);
+    await world.db.execute('DELETE FROM segment_periods WHERE start < $1::int8', [hour - 100 * HOUR_MS]);
+    expect(await guards(5).small([few])).toEqual([]);
+  });
+
+  it('in its preview, which holds it against what is live of it and not among the others', async () => {
+    await world.engine.services.segments.upsert({
+      ...{ key: 'quarter', name: 'Quarter', description: '', tags: [] },
+      expression: 'traits.half == true',
+    });
+    const { segmentPreview: found } = await world.data<{
+      segmentPreview: { size: number; live: unknown; overlaps: { key: string }[]; warnings: Warned[] };
+    }>(
+      '{ segmentPreview(segment: { key: "quarter" }) { size live { size entering leaving } overlaps { key } warnings { message where } } }',
+    );
+    expect(found).toMatchObject({ size: 100, live: { size: 50, entering: 50, leaving: 0 } });
+    expect(found.overlaps.map(({ key }) => key)).not.toContain('quarter');
+    expect(found.warnings.map(({ where }) => where)).toEqual(['half', 'half_again']);
+    const { segmentPreview: condition } = await world.data<{ segmentPreview: { live: unknown } }>(
+      `{ segmentPreview(segment: { expression: "traits.half == true" }) { live { size } } }`,
+    );
+    expect(condition.live).toBeNull();
+    await world.engine.services.segments.restore('quarter', 1);
+  });
+});
+
+function never(): never {
+  throw new Error('it is not there');
+}
 
 /** Until everybody is evaluated by what is live. */
 async function settle(): Promise<void> {

@@ -46,6 +46,8 @@ import { PlanService } from '../../src/plans/plan.service.js';
 import { ProfileSnapshotReader } from '../../src/profile-snapshot.reader.js';
 import { ProfileReader } from '../../src/profiles/profile.reader.js';
 import { ScoringBatcher } from '../../src/scoring/scoring-batcher.js';
+import { DEFAULT_MIN_SEGMENT_SIZE } from '../../src/segments/guard-segments.js';
+import { SegmentGuards } from '../../src/segments/segment-guards.reader.js';
 import { MembershipStore } from '../../src/segments/membership.store.js';
 import { ScheduleService } from '../../src/schedules/schedule.service.js';
 import { LoadJobKind } from '../../src/sources/load-job.js';
@@ -210,8 +212,16 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     webhooks,
     segments: engine.services.segments,
     segmentWork: engine.segmentWork,
+    segmentGuards: new SegmentGuards(db, clock, DEFAULT_MIN_SEGMENT_SIZE),
     segmentPreviews: new BoundedPreviews(
-      createSegmentPreviews({ db, clock, sealer: engine.sealer, definitions, segments: engine.services.segments }),
+      createSegmentPreviews({
+        db,
+        clock,
+        sealer: engine.sealer,
+        definitions,
+        segments: engine.services.segments,
+        minSegmentSize: DEFAULT_MIN_SEGMENT_SIZE,
+      }),
       { what: 'segments', command: 'weft segment preview' },
     ),
     promotionPreviews: new BoundedPreviews(

@@ -1,5 +1,8 @@
+import type { Warning } from '../../platform/warning.js';
+import type { LiveComparison } from '../../segments/segment-preview.model.js';
 import { Field, Float, InputType, Int, ObjectType } from 'type-graphql';
 import { DateTime } from './scalars.js';
+import { DefinitionWarning } from './warning.types.js';
 
 @InputType('SegmentPreviewInput', {
   description: 'What to preview: a segment by its key, or a condition with what goes with it.',
@@ -90,6 +93,21 @@ class SegmentPreviewFlappingType {
   mostChanges!: number;
 }
 
+@ObjectType('SegmentPreviewLive', {
+  simpleResolvers: true,
+  description: 'What is live of the segment that is previewed, and what activating would change.',
+})
+class SegmentPreviewLiveType {
+  @Field(() => Int, { description: 'How many are in what is live.' })
+  size!: number;
+
+  @Field(() => Int, { description: 'How many would enter.' })
+  entering!: number;
+
+  @Field(() => Int, { description: 'How many would leave.' })
+  leaving!: number;
+}
+
 @ObjectType('SegmentPreviewSpan', {
   simpleResolvers: true,
   description: 'What the feed would have been told, had the segment become active at the beginning of the span.',
@@ -149,6 +167,17 @@ export class SegmentPreviewType {
     description: 'Active segments that have members in common with it, those with most of all first; at most 20.',
   })
   overlaps!: readonly SegmentOverlapType[];
+
+  @Field(() => SegmentPreviewLiveType, {
+    nullable: true,
+    description: 'What is live of the same segment; null: nothing is, it remembers, or a condition was asked about.',
+  })
+  live!: LiveComparison | null;
+
+  @Field(() => [DefinitionWarning], {
+    description: 'Why it may be one segment too many: another one has nearly the same members, or few would be in it.',
+  })
+  warnings!: readonly Warning[];
 
   @Field(() => SegmentPreviewSpanType, { nullable: true, description: 'What it would have done; null: no span.' })
   span!: SegmentPreviewSpanType | null;

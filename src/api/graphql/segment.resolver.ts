@@ -223,7 +223,8 @@ export class SegmentResolver {
   }
 
   @FieldResolver(() => [DefinitionWarning], {
-    description: 'Names in the condition that was written last which nothing has sent so far.',
+    description:
+      'What is probably not meant: names in the condition that was written last which nothing has sent so far, another segment that has nearly the same members or says the same, and few members for 7 days.',
   })
   warnings(@Root() segment: StoredSegment, @Ctx() context: ApiContext): Promise<readonly Warning[]> {
     return questionsOf(context).load(segment);
@@ -294,7 +295,11 @@ const questions = new WeakMap<ApiContext, DataLoader<StoredSegment, readonly War
 function questionsOf(context: ApiContext): DataLoader<StoredSegment, readonly Warning[]> {
   let loader = questions.get(context);
   if (loader === undefined) {
-    loader = new DataLoader((segments) => context.services.segments.questions(segments));
+    loader = new DataLoader(async (segments) => {
+      const { segments: service, segmentGuards } = context.services;
+      const [names, guarded] = await Promise.all([service.questions(segments), segmentGuards.warnings(segments)]);
+      return segments.map((_, i) => [...(names[i] ?? []), ...(guarded[i] ?? [])]);
+    });
     questions.set(context, loader);
   }
   return loader;
