@@ -50,6 +50,8 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'segment overlaps',
   'segment preview',
   'segment progress',
+  'segment proposals',
+  'segment proposals file',
   'segment show',
   'segment versions',
   'sources list',

@@ -15,6 +15,8 @@ import { addSegmentExport } from './segment-export.command.js';
 import { snapshotSegment } from './segment-snapshot.js';
 import { addSnapshotCommand } from './segment-snapshot.command.js';
 import { addPreviewCommand } from './segment-preview.command.js';
+import { createMergeProposals } from './create-merge-proposals.js';
+import { addProposalsCommand } from './segments/segment-proposals.command.js';
 import { addOverlapsCommand } from './segments/segment-overlaps.command.js';
 import { addRecomputeCommands } from './segments/segment-recompute.command.js';
 import { segmentServices } from './segments/segment-command-services.js';
@@ -55,6 +57,11 @@ export function createSegmentCommand(
     exportPeople: (request) =>
       looking(({ db, clock, engine }) => exportPeople({ db, clock, definitions: engine.definitions }, request)),
     view: (total) => new ExportProgress({ clock: systemClock, stderr: io.stderr }, total, 'profiles'),
+  });
+  addProposalsCommand(command, {
+    ...io,
+    withProposals: (use) =>
+      looking((app) => use(createMergeProposals({ ...app, minSegmentSize: app.config.minSegmentSize }))),
   });
   addOverlapsCommand(command, {
     ...{ ...io, clock: systemClock },

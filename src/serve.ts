@@ -27,6 +27,7 @@ import { ProfileSnapshotReader } from './profile-snapshot.reader.js';
 import { ProfileReader } from './profiles/profile.reader.js';
 import type { GraphRunner } from './scoring/graph-runner.js';
 import { ScoringBatcher } from './scoring/scoring-batcher.js';
+import { createMergeProposals } from './create-merge-proposals.js';
 import { SegmentGuards } from './segments/segment-guards.reader.js';
 import { MembershipStore } from './segments/membership.store.js';
 import { startChangeSubscriptions } from './start-change-subscriptions.js';
@@ -139,6 +140,7 @@ function previewsOf(
   const { sealer, services } = engine;
   return {
     segmentGuards: new SegmentGuards(db, clock, minSegmentSize),
+    mergeProposals: createMergeProposals({ db, clock, minSegmentSize }),
     segmentPreviews: new BoundedPreviews(
       createSegmentPreviews({ db, clock, sealer, definitions, segments: services.segments, minSegmentSize }),
       { what: 'segments', command: 'weft segment preview' },

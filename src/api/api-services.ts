@@ -49,6 +49,7 @@ import type { GraphRunner } from '../scoring/graph-runner.js';
 import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
 import type { ProfileGlance, ProfileSnapshot } from '../segments/profile-snapshot.model.js';
 import type { IdentityPreviewer } from '../segments/identity-preview.model.js';
+import type { MergeProposals } from '../segments/merge-proposal.service.js';
 import type { SegmentGuards } from '../segments/segment-guards.reader.js';
 import type { SegmentService } from '../segments/segment.service.js';
 import type { SegmentWorkService } from '../segments/segment-work.service.js';
@@ -131,6 +132,7 @@ export interface WiredServices {
   readonly webhooks: { readonly service: WebhookService; readonly receiver: WebhookReceiver };
   readonly segments: SegmentService;
   readonly segmentGuards: SegmentGuards;
+  readonly mergeProposals: Pick<MergeProposals, 'all' | 'decline'>;
   readonly segmentWork: SegmentWorkService;
   readonly segmentPreviews: Previewed<PreviewAsk, SegmentPreview>;
   readonly promotionPreviews: Previewed<PromotionAsk, PromotionPreview>;

@@ -1,10 +1,13 @@
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ALL_CHANGES } from '../../src/activation/change-filter.model.js';
+import { createMergeProposals } from '../../src/create-merge-proposals.js';
 import { MIN_PEOPLE_FACTOR } from '../../src/segments/guard-segments.js';
 import { OverlapReader } from '../../src/segments/overlap.reader.js';
 import { OverlapStore } from '../../src/segments/overlap.store.js';
 import { addOverlapsCommand } from '../../src/segments/segment-overlaps.command.js';
 import { SegmentGuards } from '../../src/segments/segment-guards.reader.js';
+import { addProposalsCommand } from '../../src/segments/segment-proposals.command.js';
 import { SegmentProgressReader } from '../../src/segments/segment-progress.reader.js';
 import { SegmentReader } from '../../src/segments/segment.reader.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
@@ -319,6 +322,64 @@ describe('a segment is warned of', () => {
     );
     expect(condition.live).toBeNull();
     await world.engine.services.segments.restore('quarter', 1);
+  });
+});
+
+describe('a proposal', () => {
+  const proposals = (...args: string[]) =>
+    runWith(
+      (io) => {
+        const segment = new Command('segment');
+        const made = createMergeProposals({ db: world.db, clock: world.clock, minSegmentSize: 5 });
+        addProposalsCommand(segment, { ...io, withProposals: (use) => use(made) });
+        return segment;
+      },
+      ['proposals', ...args],
+    );
+
+  it('says who names which, what would remain and how; declined, it is not made again until either changes', async () => {
+    await world.defineSegment('on_half', 'segment("half_again") && traits.third == true');
+    const all = { segments: ['half_again', 'half'] };
+    await world.services.changeSubscriptions.create('sync', { ...ALL_CHANGES, ...all }, null);
+    await settle();
+    await measure();
+    const told = (await proposals()).stdout;
+    expect(told).toContain(
+      'half into half_again, near duplicates\n  members  100 and 99, 99 in both (Jaccard 0.990)\n',
+    );
+    expect(told).toContain('half: subscription sync; half_again: segment on_half, subscription sync\n');
+    const [first] = JSON.parse((await proposals('--json')).stdout) as [{ key: string }];
+    expect((await proposals('file', first.key)).stderr).toContain('changes no definition');
+    const asked = async () => {
+      const { segmentProposals } = await world.data<{
+        segmentProposals: { edges: { node: { key: string; drop: string; keepUses: object[] } }[] };
+      }>('{ segmentProposals { edges { node { key drop keepUses { kind key } steps } } } }');
+      return segmentProposals.edges.map(({ node }) => node);
+    };
+    expect(await asked()).toMatchObject([
+      {
+        key: first.key,
+        drop: 'half',
+        keepUses: [
+          { kind: 'SEGMENT', key: 'on_half' },
+          { kind: 'SUBSCRIPTION', key: 'sync' },
+        ],
+      },
+    ]);
+    const decline = `mutation { declined: declineSegmentProposal(key: "${first.key}") {
+      ... on SegmentProposal { drop } ... on Failure { code } } }`;
+    expect(await world.data(decline)).toEqual({ declined: { drop: 'half' } });
+    expect(await world.data(decline)).toEqual({ declined: { code: 'NOT_FOUND' } });
+    expect(await asked()).toEqual([]);
+    expect((await proposals('decline', first.key)).code).toBe(1);
+    await world.defineSegment('half', '(traits.half == true)');
+    await settle();
+    await measure();
+    const [again] = await asked();
+    expect(again?.key).not.toBe(first.key);
+    expect((await proposals('decline', again?.key ?? '')).stdout).toContain('Declined.');
+    const rows = await world.db.query<{ key: string }>('SELECT key FROM segment_proposal_declines');
+    expect(rows).toEqual([{ key: again?.key }]);
   });
 });
 

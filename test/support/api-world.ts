@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { ChangeFeedReader } from '../../src/activation/change-feed.reader.js';
+import { createMergeProposals } from '../../src/create-merge-proposals.js';
 import { createEndpoints } from '../../src/create-endpoints.js';
 import { createEndpointPersons } from '../../src/endpoint-persons.js';
 import { ChangeSubscriptionService } from '../../src/activation/change-subscription.service.js';
@@ -212,6 +213,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     webhooks,
     segments: engine.services.segments,
     segmentWork: engine.segmentWork,
+    mergeProposals: createMergeProposals({ db, clock, minSegmentSize: DEFAULT_MIN_SEGMENT_SIZE }),
     segmentGuards: new SegmentGuards(db, clock, DEFAULT_MIN_SEGMENT_SIZE),
     segmentPreviews: new BoundedPreviews(
       createSegmentPreviews({

@@ -40,6 +40,7 @@ import { enforceScopes } from './scopes.js';
 import { ScheduleResolver } from './schedule.resolver.js';
 import { TrainingSetResolver } from './training-set.resolver.js';
 import { SegmentResolver } from './segment.resolver.js';
+import { SegmentProposalResolver } from './segment-proposal.resolver.js';
 import { SegmentOverlapResolver } from './segment-overlap.resolver.js';
 import { SegmentHistoryResolver } from './segment-history.resolver.js';
 import { PromotionPreviewResolver } from './promotion-preview.resolver.js';
@@ -88,6 +89,7 @@ export function buildApiSchema(): GraphQLSchema {
       SourceResolver,
       SegmentHistoryResolver,
       SegmentOverlapResolver,
+      SegmentProposalResolver,
       SegmentShadowResolver,
       SegmentTemplateResolver,
       SegmentWorkResolver,

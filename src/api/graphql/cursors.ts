@@ -68,6 +68,7 @@ export const SEGMENT_PAIR_CURSOR = new CursorCodec(
   { kind: 'segment_pairs', version: 1 },
   { jaccard: 'text', segmentId: 'integer', otherId: 'integer' },
 );
+export const SEGMENT_PROPOSAL_CURSOR = new CursorCodec({ kind: 'segment_proposals', version: 1 }, { key: 'text' });
 export const SEGMENT_CURSOR = new CursorCodec({ kind: 'segments', version: 1 }, { key: 'text' });
 export const VIEW_CURSOR = new CursorCodec({ kind: 'views', version: 1 }, { key: 'text' });
 export const VOCABULARY_CURSOR = new CursorCodec({ kind: 'vocabulary', version: 1 }, { key: 'text' });
