@@ -5,7 +5,7 @@ import type { Database } from '../platform/postgres.js';
 import { SessionLease } from '../platform/session-lease.js';
 import { CronTimes } from './cron-times.js';
 import { failureOf, nextAttemptAt, PROCESS_GONE, TIMED_OUT, type AttemptFailure } from './next-attempt.js';
-import type { JobKind, JobResult, RunStatus, Schedule, ScheduleRun } from './schedule.model.js';
+import type { JobKind, JobProgress, JobResult, RunStatus, Schedule, ScheduleRun } from './schedule.model.js';
 import { ScheduleStore, type OpenRun } from './schedule.store.js';
 
 export interface ScheduleObserver {
@@ -34,7 +34,7 @@ const EVERY_MS = 5_000;
 /** Jobs under way at once: each has the process to itself as little as possible. */
 const MAX_RUNNING = 2;
 
-/** Why an attempt was told to end. */
+/** Why an attempt was told to end; `removed`: its run was cancelled, or went with its schedule. */
 type Stop = 'timeout' | 'lost' | 'stopped' | 'removed';
 
 interface UnderWay extends OpenRun {
@@ -51,6 +51,7 @@ interface UnderWay extends OpenRun {
  *    counted with it and left out; those that passed while nobody looked are made up for by one run.
  * 4. An attempt that fails is made again after a while, as often as the schedule allows; one that ends because its
  *    process is stopped does not count.
+ * 5. A run that is over without having come to its end is withdrawn, so that nothing goes on for it elsewhere.
  */
 export class ScheduleRunner {
   readonly #options: ScheduleRunnerOptions;
@@ -58,6 +59,8 @@ export class ScheduleRunner {
   readonly #lease: SessionLease;
   readonly #looks: Periodic;
   readonly #underWay = new Map<Uuid, UnderWay>();
+  /** What attempts have told since it was last noted. */
+  #told = new Map<Uuid, JobProgress>();
   #isStopping = false;
 
   constructor(options: ScheduleRunnerOptions) {
@@ -104,6 +107,7 @@ export class ScheduleRunner {
     const lease = await this.#lease.hold();
     if (lease === 'elsewhere') return;
     if (lease === 'taken') await this.#takeOver();
+    await this.#saveProgress();
     await this.#endThoseThatMustNot();
     await this.#openDue();
     await this.#beginWaiting();
@@ -173,19 +177,23 @@ export class ScheduleRunner {
       onError(error);
     } finally {
       this.#underWay.delete(open.run.id);
+      this.#told.delete(open.run.id);
       this.wake();
     }
   }
 
-  async #outcome({ schedule }: OpenRun, signal: AbortSignal): Promise<JobResult | AttemptFailure> {
-    const { kinds, observer } = this.#options;
-    const kind = kinds.find((each) => each.kind === schedule.kind);
+  async #outcome({ schedule, run }: OpenRun, signal: AbortSignal): Promise<JobResult | AttemptFailure> {
+    const { observer } = this.#options;
+    const kind = this.#kindOf(schedule);
     // As after a return to an older release.
     if (kind === undefined) {
       return { code: 'NOT_FOUND', message: `this release knows no jobs of the kind ${schedule.kind}`, isLasting: true };
     }
     try {
-      return await kind.run(schedule.job, signal);
+      const report = (progress: JobProgress): void => {
+        this.#told.set(run.id, progress);
+      };
+      return await kind.run(schedule.job, { id: run.id, dueAt: run.dueAt, zone: schedule.zone, signal, report });
     } catch (error) {
       const failure = failureOf(error);
       if (failure.code === 'INTERNAL' && !signal.aborted) observer.defect(error);
@@ -197,24 +205,43 @@ export class ScheduleRunner {
     const { clock, observer } = this.#options;
     const stop = signal.aborted ? (signal.reason as Stop) : null;
     const isWhole = 'isDone' in outcome && outcome.isDone;
+    await this.#saveProgress();
     // What was told to end and was done all the same is done.
     if (stop === null || isWhole) {
       if ('code' in outcome) return this.#failed(open, outcome);
-      await this.#store.finish(open.run, outcome, clock.now());
+      const isNoted = await this.#store.finish(open.run, outcome, clock.now());
+      if (!isNoted) return;
       await this.#store.sweepRuns(open.schedule.key);
       observer.ended(open.schedule, open.run, outcome.isDone ? 'done' : 'failed', null);
       return;
     }
     if (stop === 'timeout') return this.#failed(open, TIMED_OUT);
     if (stop === 'stopped') await this.#store.putBack(open.run);
-    // Lost: whoever has the lease now finds it running, and counts the attempt. Removed: there is no such run.
+    // What was asked for between the cancelling and this is not wanted either.
+    if (stop === 'removed') await this.#kindOf(open.schedule)?.withdraw?.(open.run.id);
+    // Lost: whoever has the lease now finds it running, and counts the attempt.
   }
 
   async #failed({ run, schedule }: OpenRun, failure: AttemptFailure): Promise<void> {
     const { clock, observer } = this.#options;
     const againAt = nextAttemptAt(run, schedule, failure, clock.now());
-    await this.#store.fail(run, failure, againAt, clock.now());
+    if (!(await this.#store.fail(run, failure, againAt, clock.now()))) return;
+    if (againAt === null) {
+      await this.#kindOf(schedule)?.withdraw?.(run.id);
+      await this.#store.sweepRuns(schedule.key);
+    }
     observer.ended(schedule, run, againAt === null ? 'failed' : 'waiting', failure);
+  }
+
+  async #saveProgress(): Promise<void> {
+    if (this.#told.size === 0) return;
+    const told = this.#told;
+    this.#told = new Map();
+    await this.#store.saveProgress(told);
+  }
+
+  #kindOf({ kind }: Schedule): JobKind | undefined {
+    return this.#options.kinds.find((each) => each.kind === kind);
   }
 
   #stopAll(reason: Stop): void {

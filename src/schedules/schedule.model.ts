@@ -40,8 +40,8 @@ export interface Schedule extends NewSchedule {
   readonly createdAt: number;
 }
 
-export const RUN_STATUSES = ['waiting', 'running', 'done', 'failed'] as const;
-/** `waiting`: for its first attempt, or for the next. */
+export const RUN_STATUSES = ['waiting', 'running', 'done', 'failed', 'cancelled'] as const;
+/** `waiting`: for its first attempt, or for the next. `cancelled`: somebody did not want it any more. */
 export type RunStatus = (typeof RUN_STATUSES)[number];
 
 export const RUN_TRIGGERS = ['cron', 'manual'] as const;
@@ -66,6 +66,10 @@ export interface ScheduleRun {
   readonly startedAt: number | null;
   /** ms; null while it is not over. */
   readonly finishedAt: number | null;
+  /** How much of it is done, in what its kind counts; null while that is not known. */
+  readonly done: number | null;
+  /** How much there is in all; null while that is not known. */
+  readonly total: number | null;
   /** What was done, for people; null while that is not known. */
   readonly note: string | null;
   /** The same as JSON. */
@@ -83,6 +87,26 @@ export interface JobResult {
   readonly result: JobSettings;
 }
 
+/** How far a job is: of loads files, of recomputations and snapshots people. */
+export interface JobProgress {
+  readonly done: number;
+  /** Null: nobody knows. */
+  readonly total: number | null;
+}
+
+/** The run that an attempt is of. */
+export interface JobRun {
+  /** The same in each attempt: what was asked for under it is not to be asked for again. */
+  readonly id: Uuid;
+  /** The instant that it is of, ms; the same in each attempt. */
+  readonly dueAt: number;
+  /** In whose local time the schedule is. */
+  readonly zone: string;
+  readonly signal: AbortSignal;
+  /** Tells how far it is, as often as it likes. */
+  report(progress: JobProgress): void;
+}
+
 /** A kind of work that can be scheduled. What is done again, after a failure or a kill, must do no harm. */
 export interface JobKind {
   /** What is stored with schedules, such as `load`. */
@@ -90,10 +114,12 @@ export interface JobKind {
   /** One line: what a job does. */
   describe(job: JobSettings): string;
   /**
-   * Ends soon after `signal` is aborted, in whatever way.
+   * Ends soon after `run.signal` is aborted, in whatever way.
    * @throws what the attempt failed with; see `next-attempt.ts` for what is tried again
    */
-  run(job: JobSettings, signal: AbortSignal): Promise<JobResult>;
+  run(job: JobSettings, run: JobRun): Promise<JobResult>;
+  /** Ends what goes on without an attempt, where a run is over and did not come to its end. Left out: nothing does. */
+  withdraw?(runId: Uuid): Promise<void>;
 }
 
 /** Where a page of runs begins: after this one, the newest first. */

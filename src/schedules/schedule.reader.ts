@@ -7,6 +7,7 @@ export const SCHEDULE_FIELDS = `s.key, s.kind, s.job, s.cron, s.zone, s.max_atte
 
 export const RUN_FIELDS = `r.id, r.schedule_key AS "scheduleKey", r.trigger, r.status, r.due_at AS "dueAt", r.missed,
   r.overlapped, r.attempts, r.not_before AS "notBefore", r.started_at AS "startedAt", r.finished_at AS "finishedAt",
+  r.done, r.total,
   r.note, r.result, r.error_code AS "errorCode", r.error_message AS "errorMessage"`;
 
 /** A schedule with its latest run. */

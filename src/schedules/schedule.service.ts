@@ -1,6 +1,6 @@
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { newId } from '../platform/ids.js';
+import { newId, type Uuid } from '../platform/ids.js';
 import { isKey, KEY_HINT } from '../platform/key.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Queryable } from '../platform/postgres.js';
@@ -85,10 +85,38 @@ export class ScheduleService {
     return this.demand(key);
   }
 
+  /**
+   * Ends the run that is not over: one under way is stopped within seconds, and not tried again. What it has done stays.
+   * The run as it is then.
+   * @throws WeftError NOT_FOUND; CONFLICT where no run is under way or waits
+   */
+  async cancel(key: string): Promise<ScheduleRun> {
+    const schedule = await this.demand(key);
+    const id = await this.#store.cancel(key, this.deps.clock.now());
+    if (id === null) {
+      throw new WeftError('CONFLICT', `no run of ${key} is under way`, {
+        where: 'key',
+        hint: `weft schedule show ${key} shows its runs; weft schedule pause ${key} keeps more from coming`,
+      });
+    }
+    await this.#withdraw(schedule, id);
+    const cancelled = await this.#reader.run(id);
+    if (cancelled === null) throw noSuchSchedule(key);
+    return cancelled;
+  }
+
   /** With its history; a run that is under way is stopped. @throws WeftError NOT_FOUND */
   async remove(key: string): Promise<void> {
-    await this.demand(key);
+    const schedule = await this.demand(key);
+    const id = await this.#store.cancel(key, this.deps.clock.now());
     await this.#store.remove(key);
+    if (id !== null) await this.#withdraw(schedule, id);
+  }
+
+  /** Also where no process is at it that could do so. */
+  async #withdraw({ kind }: Schedule, runId: Uuid): Promise<void> {
+    await this.deps.kinds.find((each) => each.kind === kind)?.withdraw?.(runId);
+    this.deps.onRequested?.();
   }
 
   /** @throws WeftError NOT_FOUND */

@@ -2,7 +2,7 @@ import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { AttemptFailure } from './next-attempt.js';
 import { RUN_FIELDS, SCHEDULE_FIELDS } from './schedule.reader.js';
-import { SCHEDULE_LIMITS, type JobResult, type RunTrigger, type Schedule, type ScheduleRun } from './schedule.model.js';
+import { SCHEDULE_LIMITS, type JobProgress, type JobResult, type RunTrigger, type Schedule, type ScheduleRun } from './schedule.model.js';
 
 /** A run, and the schedule that it is of. */
 export interface OpenRun {
@@ -106,7 +106,28 @@ export class ScheduleStore {
     return this.#open(`r.status = 'running' ORDER BY r.id LIMIT $1`, [MAX_AT_ONCE]);
   }
 
-  /** Of these runs, those that are running still: a schedule that is removed takes its runs with it. */
+  /** Ends the run of a schedule that is not over; its id, or null where there is none. */
+  async cancel(key: string, nowMs: number): Promise<Uuid | null> {
+    const [run] = await this.db.query<{ id: Uuid }>(
+      `UPDATE schedule_runs SET status = 'cancelled', finished_at = $2
+       WHERE schedule_key = $1 AND status IN ('waiting', 'running') RETURNING id`,
+      [key, nowMs],
+    );
+    return run?.id ?? null;
+  }
+
+  /** Notes how far attempts that are under way have come. */
+  async saveProgress(progress: ReadonlyMap<Uuid, JobProgress>): Promise<void> {
+    const all = [...progress.values()];
+    await this.db.execute(
+      `UPDATE schedule_runs r SET done = p.done, total = p.total
+       FROM unnest($1::uuid[], $2::int8[], $3::int8[]) AS p (id, done, total)
+       WHERE r.id = p.id AND r.status = 'running'`,
+      [[...progress.keys()], all.map(({ done }) => done), all.map(({ total }) => total)],
+    );
+  }
+
+  /** Of these runs, those that are running still: one may be cancelled, and a schedule takes its runs with it. */
   async stillRunning(ids: readonly Uuid[]): Promise<ReadonlySet<Uuid>> {
     const rows = await this.db.query<{ id: Uuid }>(
       `SELECT id FROM schedule_runs WHERE id = ANY ($1::uuid[]) AND status = 'running'`,
@@ -125,23 +146,25 @@ export class ScheduleStore {
     return run ?? null;
   }
 
-  async finish({ id, attempts }: ScheduleRun, { isDone, note, result }: JobResult, nowMs: number): Promise<void> {
-    await this.db.execute(
+  /** False where it was cancelled or removed meanwhile. */
+  async finish({ id, attempts }: ScheduleRun, { isDone, note, result }: JobResult, nowMs: number): Promise<boolean> {
+    const finished = await this.db.execute(
       `UPDATE schedule_runs SET status = $3, finished_at = $4, note = $5, result = $6::jsonb, error_code = NULL,
               error_message = NULL
        WHERE id = $1 AND attempts = $2 AND status = 'running'`,
       [id, attempts, isDone ? 'done' : 'failed', nowMs, shortened(note), JSON.stringify(result)],
     );
+    return finished === 1;
   }
 
-  /** @param againAt ms; null: the run is over */
+  /** False as for {@link finish}. @param againAt ms; null: the run is over */
   async fail(
     { id, attempts }: ScheduleRun,
     { code, message }: AttemptFailure,
     againAt: number | null,
     nowMs: number,
-  ): Promise<void> {
-    await this.db.execute(
+  ): Promise<boolean> {
+    const failed = await this.db.execute(
       `UPDATE schedule_runs SET status = $3, not_before = coalesce($4, not_before), finished_at = $5, error_code = $6,
               error_message = $7
        WHERE id = $1 AND attempts = $2 AND status = 'running'`,
@@ -155,6 +178,7 @@ export class ScheduleStore {
         shortened(message),
       ],
     );
+    return failed === 1;
   }
 
   /** An attempt that was stopped with its process does not count. */
@@ -169,7 +193,7 @@ export class ScheduleStore {
   /** Removes the oldest of the runs that are over, beyond those that are kept. */
   async sweepRuns(key: string): Promise<void> {
     await this.db.execute(
-      `DELETE FROM schedule_runs WHERE schedule_key = $1 AND status IN ('done', 'failed') AND id IN (
+      `DELETE FROM schedule_runs WHERE schedule_key = $1 AND status NOT IN ('waiting', 'running') AND id IN (
          SELECT id FROM schedule_runs WHERE schedule_key = $1 ORDER BY due_at DESC, id DESC OFFSET $2 LIMIT 1000)`,
       [key, SCHEDULE_LIMITS.keptRuns],
     );
