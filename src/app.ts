@@ -5,6 +5,7 @@ import { ApiKeyService } from './api/auth/api-key.service.js';
 import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
 import { createLoads, type Loads } from './create-loads.js';
+import { createSegmentJobs, type SegmentJobParts } from './create-segment-jobs.js';
 import { startSchedules, type Schedules } from './create-schedules.js';
 import {
   startTrainingSetExports,
@@ -180,7 +181,10 @@ export async function startApp(options: AppOptions): Promise<App> {
     keys: await startKeys({ lifecycle, db, clock, secret }, repeatedLog),
     models: engine.services.models,
     ...loads,
-    ...(await startStandingWork({ ...intakeParts, engine, config, logger, loads, secret, listen }, standing)),
+    ...(await startStandingWork(
+      { ...intakeParts, engine, accept, sources, config, logger, loads, secret, listen },
+      standing,
+    )),
     webhooks: await startWebhooks(
       {
         db,
@@ -272,18 +276,23 @@ async function startEngine(lifecycle: Lifecycle, options: EngineOptions): Promis
 async function startStandingWork(
   {
     loads,
+    accept,
+    sources,
     secret,
     listen,
     ...parts
   }: TrainingSetExportStart &
     Pick<EndpointStart, 'secret' | 'listen'> &
-    Pick<App, 'engine' | 'config'> & { readonly loads: Loads },
+    Pick<App, 'engine' | 'config'> &
+    Pick<SegmentJobParts, 'accept' | 'sources'> & { readonly loads: Loads },
   runs: Lifecycle | null,
 ): Promise<Pick<App, 'schedules' | 'trainingSets' | 'endpoints'>> {
   const { db, clock, engine, config } = parts;
+  const { services, segmentWork } = engine;
+  const jobs = createSegmentJobs({ db, clock, accept, sources, segments: services.segments, segmentWork });
   const persons = createEndpointPersons({ db, clock, definitions: engine.definitions });
   return {
-    schedules: await startSchedules({ ...loads, ...parts }, runs),
+    schedules: await startSchedules({ ...loads, ...parts, jobs }, runs),
     trainingSets: await startTrainingSetExports(parts, runs),
     endpoints: await startEndpoints(
       { ...parts, secret, listen, persons, sealer: engine.sealer, networks: config.endpointNetworks },

@@ -10,7 +10,9 @@ import {
   toJson,
   type ScheduleCommandServices,
 } from './schedules/schedule.command.js';
+import type { NewSchedule } from './schedules/schedule.model.js';
 import { ScheduleReader } from './schedules/schedule.reader.js';
+import { addScheduleSegmentCommands } from './schedule-segments.command.js';
 import { addScheduleLoadCommand } from './sources/schedule-load.command.js';
 
 /** `weft schedule`, with what can be scheduled. */
@@ -36,15 +38,15 @@ export function createScheduleCommand({
         }
       }),
   });
-  return addScheduleLoadCommand(command, {
-    ...io,
-    add: (schedule) =>
-      idle(async (app) => {
-        const made = await app.schedules.service.add(schedule);
-        const services = servicesOf(app);
-        return { text: describeSchedule(services, made), json: toJson(services, made) };
-      }),
-  });
+  const add = (schedule: NewSchedule): ReturnType<typeof added> => idle((app) => added(app, schedule));
+  addScheduleLoadCommand(command, { ...io, add });
+  return addScheduleSegmentCommands(command, { ...io, add });
+}
+
+async function added(app: App, schedule: NewSchedule): Promise<{ text: string; json: unknown }> {
+  const made = await app.schedules.service.add(schedule);
+  const services = servicesOf(app);
+  return { text: describeSchedule(services, made), json: toJson(services, made) };
 }
 
 function servicesOf({ db, schedules, isWorking }: App): ScheduleCommandServices {

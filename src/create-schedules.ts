@@ -7,13 +7,15 @@ import type { Logger } from './platform/logger.js';
 import type { Metrics } from './platform/metrics.js';
 import type { Database } from './platform/postgres.js';
 import type { RepeatedLog } from './platform/repeated-log.js';
-import { RUN_STATUSES, type ScheduleRun } from './schedules/schedule.model.js';
+import { RUN_STATUSES, type JobKind, type ScheduleRun } from './schedules/schedule.model.js';
 import { ScheduleReader } from './schedules/schedule.reader.js';
 import { ScheduleRunner } from './schedules/schedule-runner.js';
 import { ScheduleService } from './schedules/schedule.service.js';
 import { LoadJobKind } from './sources/load-job.js';
 
 export interface ScheduleParts extends Loads {
+  /** What can be scheduled besides loads. */
+  readonly jobs: readonly JobKind[];
   readonly db: Database;
   readonly clock: Clock;
   readonly metrics: Metrics;
@@ -29,8 +31,8 @@ export interface Schedules {
 const MAX_KIND_LABELS = 20;
 
 /** What keeps schedules and what runs them, over one database; starts nothing. */
-export function createSchedules({ db, clock, metrics, logger, log, ...loads }: ScheduleParts): Schedules {
-  const kinds = [new LoadJobKind(loads)];
+export function createSchedules({ db, clock, metrics, logger, log, jobs, ...loads }: ScheduleParts): Schedules {
+  const kinds = [new LoadJobKind(loads), ...jobs];
   const attempts = metrics.counter(
     'schedule_attempts_total',
     'Attempts of scheduled runs, by kind and how they ended.',
@@ -100,7 +102,8 @@ export async function runEnded(
     await runner?.look();
     const found = await reader.run(run.id);
     // A schedule that is removed takes its runs with it.
-    if (found === null || found.status === 'done' || found.status === 'failed') return found ?? run;
+    if (found === null) return run;
+    if (found.finishedAt !== null) return found;
     if (found.status === 'waiting' && found.attempts > 0) return found;
     await sleep(POLL_MS, undefined, { signal });
   }

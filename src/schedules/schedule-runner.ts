@@ -33,6 +33,8 @@ const SCHEDULER_LOCK = 7_729_117;
 const EVERY_MS = 5_000;
 /** Jobs under way at once: each has the process to itself as little as possible. */
 const MAX_RUNNING = 2;
+/** Those that wait for what others do. */
+const MAX_ELSEWHERE = 20;
 
 /** Why an attempt was told to end; `removed`: its run was cancelled, or went with its schedule. */
 type Stop = 'timeout' | 'lost' | 'stopped' | 'removed';
@@ -154,11 +156,14 @@ export class ScheduleRunner {
 
   async #beginWaiting(): Promise<void> {
     const { clock } = this.#options;
-    const free = MAX_RUNNING - this.#underWay.size;
-    if (free <= 0) return;
-    for (const { run, schedule } of await this.#store.waiting(clock.now(), free)) {
+    const free = { here: MAX_RUNNING, elsewhere: MAX_ELSEWHERE };
+    for (const { schedule } of this.#underWay.values()) free[this.#placeOf(schedule)]--;
+    if (free.here <= 0 && free.elsewhere <= 0) return;
+    for (const { run, schedule } of await this.#store.waiting(clock.now())) {
+      if (free[this.#placeOf(schedule)] <= 0) continue;
       const begun = await this.#store.begin(run.id, clock.now());
       if (begun === null) continue;
+      free[this.#placeOf(schedule)]--;
       const abort = new AbortController();
       const open = { run: begun, schedule };
       // Not before the look is over, so that what ends at once is in the map first.
@@ -242,6 +247,10 @@ export class ScheduleRunner {
 
   #kindOf({ kind }: Schedule): JobKind | undefined {
     return this.#options.kinds.find((each) => each.kind === kind);
+  }
+
+  #placeOf(schedule: Schedule): 'here' | 'elsewhere' {
+    return this.#kindOf(schedule)?.isElsewhere === true ? 'elsewhere' : 'here';
   }
 
   #stopAll(reason: Stop): void {

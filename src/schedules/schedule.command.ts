@@ -8,7 +8,10 @@ import type { ListedSchedule, ScheduleReader } from './schedule.reader.js';
 import type { ScheduleService } from './schedule.service.js';
 
 export interface ScheduleCommandServices {
-  readonly schedules: Pick<ScheduleService, 'add' | 'demand' | 'run' | 'pause' | 'resume' | 'remove' | 'describe'>;
+  readonly schedules: Pick<
+    ScheduleService,
+    'add' | 'demand' | 'run' | 'cancel' | 'pause' | 'resume' | 'remove' | 'describe'
+  >;
   readonly reader: ScheduleReader;
   /** Resolves once the run is over, or waits for another attempt; with it as it is then. Rejects where it is stopped. */
   readonly ended: (run: ScheduleRun, signal: AbortSignal) => Promise<ScheduleRun>;
@@ -41,12 +44,15 @@ Examples:
   weft schedule list
   weft schedule show crm_hourly
   weft schedule run crm_hourly
+  weft schedule cancel crm_hourly
 
 Exit codes: 0 done, 1 failed (no such schedule, or a run that failed), 2 wrong use, 130 interrupted.`;
 
 /** `weft schedule list|show|run|pause|resume|remove`; what can be scheduled adds its own `add`. */
 export function scheduleCommand(deps: ScheduleCommandDeps): Command {
-  const command = new Command('schedule').description('do work by the clock, such as loads').addHelpText('after', HELP);
+  const command = new Command('schedule')
+    .description('do work by the clock: loads, recomputations and snapshots of segments')
+    .addHelpText('after', HELP);
   withJson(
     command.command('list').description('all schedules, when they are due, and how their last run ended'),
   ).action((options: Options) => runCommand(deps, () => list(deps, options)));
@@ -55,6 +61,9 @@ export function scheduleCommand(deps: ScheduleCommandDeps): Command {
   );
   onSchedule(command, 'run', 'run it now, beside its times, and wait until that is over').action(
     (key: string, options: Options) => runCommand(deps, () => run(deps, key, options), deps.signal),
+  );
+  onSchedule(command, 'cancel', 'end the run that is not over; what it has done stays').action(
+    (key: string, options: Options) => runCommand(deps, () => cancel(deps, key, options)),
   );
   onSchedule(command, 'pause', 'let nothing come due until it is resumed').action((key: string, options: Options) =>
     runCommand(deps, () => change(deps, options, ({ schedules }) => schedules.pause(key))),
@@ -121,6 +130,16 @@ async function run(deps: ScheduleCommandDeps, key: string, { json }: Options): P
   });
 }
 
+async function cancel(deps: ScheduleCommandDeps, key: string, { json }: Options): Promise<number> {
+  return deps.withSchedules(async ({ schedules }) => {
+    const cancelled = await schedules.cancel(key);
+    deps.stdout.write(
+      json === true ? jsonText(runJson(cancelled)) : `Cancelled the run of ${timeText(cancelled.dueAt)}.\n`,
+    );
+    return EXIT_CODES.ok;
+  });
+}
+
 async function change(
   deps: ScheduleCommandDeps,
   { json }: Options,
@@ -171,8 +190,10 @@ function runTable(runs: readonly ScheduleRun[]): string {
   return textTable([['of', 'why', 'state', 'attempts', 'took', ''], ...rows]);
 }
 
-function stateOf({ status, finishedAt }: ScheduleRun): string {
-  return finishedAt === null ? status : `${status} ${timeText(finishedAt)}`;
+function stateOf({ status, finishedAt, done, total }: ScheduleRun): string {
+  if (finishedAt !== null) return `${status} ${timeText(finishedAt)}`;
+  if (status !== 'running' || done === null) return status;
+  return `${status}, ${done.toLocaleString('en-US')}${total === null ? '' : ` of ${total.toLocaleString('en-US')}`}`;
 }
 
 function toldOf({ note, errorCode, errorMessage, missed, overlapped }: ScheduleRun): string {

@@ -104,15 +104,22 @@ export interface JobRun {
   readonly zone: string;
   readonly signal: AbortSignal;
   /** Tells how far it is, as often as it likes. */
-  report(progress: JobProgress): void;
+  readonly report: (progress: JobProgress) => void;
 }
 
 /** A kind of work that can be scheduled. What is done again, after a failure or a kill, must do no harm. */
 export interface JobKind {
   /** What is stored with schedules, such as `load`. */
   readonly kind: string;
+  /** An attempt only waits for what others do, so that it takes nothing from those beside it; default: no. */
+  readonly isElsewhere?: boolean;
   /** One line: what a job does. */
   describe(job: JobSettings): string;
+  /**
+   * Checks what is asked for against what there is, and gives what is kept of it. Left out: as it is asked for.
+   * @throws WeftError for whatever is wrong with it
+   */
+  prepare?(request: JobSettings): Promise<JobSettings>;
   /**
    * Ends soon after `run.signal` is aborted, in whatever way.
    * @throws what the attempt failed with; see `next-attempt.ts` for what is tried again

@@ -32,7 +32,7 @@ export class ScheduleService {
     return this.deps.kinds.find((each) => each.kind === kind)?.describe(job) ?? kind;
   }
 
-  /** @throws WeftError BAD_REQUEST, CONFLICT (key is taken, or there are too many) */
+  /** @throws WeftError BAD_REQUEST, CONFLICT (key is taken, or there are too many), and what its kind finds wrong */
   async add(input: NewSchedule): Promise<ListedSchedule> {
     checkSchedule(input);
     const nowMs = this.deps.clock.now();
@@ -42,7 +42,8 @@ export class ScheduleService {
         hint: 'remove one: weft schedule remove',
       });
     }
-    const schedule = { ...input, cron: input.cron.trim(), paused: false, nextDueAt, createdAt: nowMs };
+    const job = (await this.deps.kinds.find(({ kind }) => kind === input.kind)?.prepare?.(input.job)) ?? input.job;
+    const schedule = { ...input, job, cron: input.cron.trim(), paused: false, nextDueAt, createdAt: nowMs };
     if (await this.#store.insert(schedule)) return { ...schedule, lastRun: null };
     throw new WeftError('CONFLICT', `the schedule ${input.key} exists already`, {
       where: 'key',

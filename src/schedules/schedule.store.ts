@@ -2,7 +2,14 @@ import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { AttemptFailure } from './next-attempt.js';
 import { RUN_FIELDS, SCHEDULE_FIELDS } from './schedule.reader.js';
-import { SCHEDULE_LIMITS, type JobProgress, type JobResult, type RunTrigger, type Schedule, type ScheduleRun } from './schedule.model.js';
+import {
+  SCHEDULE_LIMITS,
+  type JobProgress,
+  type JobResult,
+  type RunTrigger,
+  type Schedule,
+  type ScheduleRun,
+} from './schedule.model.js';
 
 /** A run, and the schedule that it is of. */
 export interface OpenRun {
@@ -93,11 +100,11 @@ export class ScheduleStore {
   }
 
   /** Runs whose time has come; of paused schedules only those that were asked for. The first come first. */
-  async waiting(nowMs: number, limit: number): Promise<OpenRun[]> {
+  async waiting(nowMs: number): Promise<OpenRun[]> {
     return this.#open(
       `r.status = 'waiting' AND r.not_before <= $1 AND (r.trigger = 'manual' OR NOT s.paused)
        ORDER BY r.not_before, r.id LIMIT $2`,
-      [nowMs, limit],
+      [nowMs, MAX_AT_ONCE],
     );
   }
 

@@ -55,6 +55,11 @@ export class SegmentWorkService {
     return this.demand(id);
   }
 
+  /** That there are such segments, and that they are evaluated. @throws WeftError NOT_FOUND, CONFLICT */
+  async demandEvaluated(keys: readonly string[]): Promise<void> {
+    await this.#evaluated(keys);
+  }
+
   /**
    * Has evaluating anew and reading history rest between batches, in all processes, until it is resumed. Live traffic
    * and timers go on; new definitions are in progress for as long.

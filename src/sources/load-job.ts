@@ -1,7 +1,7 @@
 import { isAbsolute } from 'node:path';
 
 import { WeftError } from '../platform/errors.js';
-import type { JobKind, JobResult, JobSettings } from '../schedules/schedule.model.js';
+import type { JobKind, JobResult, JobRun, JobSettings } from '../schedules/schedule.model.js';
 import { expandFiles } from './expand-files.js';
 import { mayGoOn } from './load-files.js';
 import { grouped } from './load-progress.js';
@@ -96,7 +96,7 @@ export class LoadJobKind implements JobKind {
     return `load ${first}${more} into ${source}`;
   }
 
-  async run(settings: JobSettings, signal: AbortSignal): Promise<JobResult> {
+  async run(settings: JobSettings, { signal, report }: JobRun): Promise<JobResult> {
     const job = settings as unknown as StoredLoadJob;
     const mapping = parseMapping(job.mapping);
     const limit = job.maxErrors === null ? undefined : parseErrorLimit(job.maxErrors);
@@ -116,7 +116,8 @@ export class LoadJobKind implements JobKind {
     const sum = { rows: 0, events: 0, accepted: 0, duplicates: 0, refused: 0 };
     let loads = 0;
     let unexpected = 0;
-    for (const file of files) {
+    for (const [at, file] of files.entries()) {
+      report({ done: at, total: files.length });
       const result = await this.services.loads.load({ file, ...common });
       const isNew = result.outcome !== 'already_loaded';
       // Of a file that is in already, the figures are those of the load that brought it.

@@ -4,7 +4,14 @@ import { checkSchedules } from '../../src/monitoring/check-schedules.js';
 import { ManualClock } from '../../src/platform/clock.js';
 import { WeftError } from '../../src/platform/errors.js';
 import type { Database } from '../../src/platform/postgres.js';
-import { SCHEDULE_LIMITS, type JobKind, type JobResult, type ScheduleRun } from '../../src/schedules/schedule.model.js';
+import {
+  SCHEDULE_LIMITS,
+  type JobKind,
+  type JobProgress,
+  type JobResult,
+  type JobRun,
+  type ScheduleRun,
+} from '../../src/schedules/schedule.model.js';
 import { ScheduleReader } from '../../src/schedules/schedule.reader.js';
 import { ScheduleRunner } from '../../src/schedules/schedule-runner.js';
 import { ScheduleService } from '../../src/schedules/schedule.service.js';
@@ -25,16 +32,29 @@ let missed: number;
 class Job implements JobKind {
   readonly kind = 'test';
   begun = 0;
+  isElsewhere = false;
   /** How the next attempts end; beyond them: done. `held`: not before it is told to. */
   ends: (JobResult | Error | 'held')[] = [];
   stops: unknown[] = [];
+  /** The runs that attempts were of. */
+  asked: string[] = [];
+  tells: JobProgress | null = null;
+  /** Runs that were withdrawn. */
+  withdrawn: string[] = [];
+
+  withdraw(runId: string): Promise<void> {
+    this.withdrawn.push(runId);
+    return Promise.resolve();
+  }
 
   describe(): string {
     return 'do as the test says';
   }
 
-  run(_: unknown, signal: AbortSignal): Promise<JobResult> {
+  run(_: unknown, { id, signal, report }: JobRun): Promise<JobResult> {
     this.begun++;
+    this.asked.push(id);
+    if (this.tells !== null) report(this.tells);
     const end = this.ends.shift() ?? { isDone: true, note: 'all done', result: { rows: 1 } };
     if (end instanceof Error) return Promise.reject(end);
     if (end !== 'held') return Promise.resolve(end);
@@ -327,6 +347,81 @@ describe('a schedule', () => {
     await look(one);
     expect(job.stops).toEqual(['removed']);
     expect(await runs()).toEqual([]);
+  });
+
+  it('tells how far its run is, and is asked for under one id in all attempts', async () => {
+    await hourly({ maxAttempts: 2 });
+    job.tells = { done: 3, total: 10 };
+    job.ends = [new WeftError('UNAVAILABLE', 'away'), 'held'];
+    const one = runner();
+    clock.set(START + HOUR_MS);
+    await look(one);
+    clock.advance(MINUTE_MS);
+    job.tells = { done: 7, total: null };
+    await one.look();
+    await one.look();
+    expect(await runs()).toMatchObject([{ status: 'running', done: 7, total: null, id: job.asked[0] }]);
+    expect(job.asked[1]).toBe(job.asked[0]);
+  });
+
+  it('is cancelled: what is under way is stopped, withdrawn and not tried again, and the next time comes', async () => {
+    await hourly();
+    job.ends = ['held'];
+    const one = runner();
+    expect(await refusal(service().cancel('hourly'))).toContain('CONFLICT');
+    clock.set(START + HOUR_MS);
+    await one.look();
+    expect(await service().cancel('hourly')).toMatchObject({ status: 'cancelled', finishedAt: START + HOUR_MS });
+    await look(one);
+    expect(job.stops).toEqual(['removed']);
+    expect(new Set(job.withdrawn)).toEqual(new Set(job.asked));
+    expect(await runs()).toMatchObject([{ status: 'cancelled', attempts: 1, errorCode: null }]);
+    await look(one);
+    expect(job.begun).toBe(1);
+    clock.set(START + 2 * HOUR_MS);
+    await look(one);
+    expect(await runs()).toMatchObject([{ status: 'done' }, { status: 'cancelled' }]);
+  });
+
+  it('is cancelled also while its run waits for another attempt', async () => {
+    await hourly();
+    job.ends = [new WeftError('UNAVAILABLE', 'away')];
+    const one = runner();
+    clock.set(START + HOUR_MS);
+    await look(one);
+    await service().cancel('hourly');
+    clock.advance(5 * MINUTE_MS);
+    await look(one);
+    expect(job.begun).toBe(1);
+    expect(job.withdrawn).toEqual(job.asked);
+  });
+
+  it('that is given up is withdrawn, and keeps only its latest runs even if none is ever done', async () => {
+    await hourly({ maxAttempts: 1 });
+    await db.execute(
+      `INSERT INTO schedule_runs (id, schedule_key, trigger, status, due_at, missed, not_before)
+       SELECT gen_random_uuid(), 'hourly', 'cron', 'failed', i, 0, i FROM generate_series(1, $1::int8) AS i`,
+      [SCHEDULE_LIMITS.keptRuns + 20],
+    );
+    job.ends = [new WeftError('UNAVAILABLE', 'away')];
+    clock.set(START + HOUR_MS);
+    await look(runner());
+    expect(job.withdrawn).toEqual(job.asked);
+    expect(await new ScheduleReader(db).runs('hourly', null, 1_000)).toHaveLength(SCHEDULE_LIMITS.keptRuns);
+  });
+
+  it('whose work is done elsewhere holds up no other', async () => {
+    await hourly();
+    const others = ['a', 'b', 'c'];
+    for (const key of others) {
+      const bounds = { maxAttempts: 1, timeoutMs: HOUR_MS };
+      await service().add({ key, kind: 'test', job: {}, cron: '0 * * * *', zone: 'UTC', ...bounds });
+    }
+    job.ends = ['held', 'held', 'held', 'held'];
+    job.isElsewhere = true;
+    clock.set(START + HOUR_MS);
+    await runner().look();
+    expect(job.begun).toBe(4);
   });
 
   it('of a kind that this release does not know fails, and says so', async () => {

@@ -31,6 +31,7 @@ import {
 } from '../../src/create-training-set-exports.js';
 import { createWebhooks } from '../../src/create-webhooks.js';
 import { createApiServer, type ApiServerDependencies } from '../../src/api/server.js';
+import { createSegmentJobs } from '../../src/create-segment-jobs.js';
 import { createLoads } from '../../src/create-loads.js';
 import { createDeadLetters } from '../../src/create-dead-letters.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
@@ -205,7 +206,13 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     schedules: new ScheduleService({
       db,
       clock,
-      kinds: [new LoadJobKind(createLoads(engine, sources, engine.accept, { db, clock }))],
+      kinds: [
+        new LoadJobKind(createLoads(engine, sources, engine.accept, { db, clock })),
+        ...createSegmentJobs({
+          ...{ db, clock, sources, accept: engine.accept },
+          ...{ segments: engine.services.segments, segmentWork: engine.segmentWork },
+        }),
+      ],
     }),
     trainingSets,
     keys,

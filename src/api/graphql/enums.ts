@@ -162,6 +162,7 @@ export const ScheduleRunStatusType = enumOf('ScheduleRunStatus', 'Where a run of
   running: 'A process is at it.',
   done: 'It did what it is for.',
   failed: 'It was given up; `errorCode` and `note` say why.',
+  cancelled: 'Somebody did not want it any more; what it had done stays.',
 });
 
 export const ScheduleRunTriggerType = enumOf('ScheduleRunTrigger', 'Why a schedule ran.', RUN_TRIGGERS, {

@@ -3,6 +3,12 @@ import { WeftError } from '../../platform/errors.js';
 import { isKey } from '../../platform/key.js';
 import { SCHEDULE_LIMITS, type ScheduleRun } from '../../schedules/schedule.model.js';
 import { ScheduleReader, type ListedSchedule } from '../../schedules/schedule.reader.js';
+import {
+  RECOMPUTE_JOB,
+  REFRESH_JOB,
+  SNAPSHOT_JOB,
+  type SegmentJobRequests,
+} from '../../segments/segment-jobs.model.js';
 import { LOAD_JOB, loadJobSettings } from '../../sources/load-job.js';
 import { parseMapping } from '../../sources/parse-mapping.js';
 import type { ApiContext } from './api-context.js';
@@ -20,6 +26,10 @@ import { timeoutMsOf } from './duration-arguments.js';
 import { resultUnion } from './failure.types.js';
 import {
   LoadScheduleInput,
+  RecomputeScheduleInput,
+  RefreshScheduleInput,
+  SnapshotScheduleInput,
+  type TimedInput,
   ScheduleConnection,
   ScheduleRemoved,
   ScheduleRunConnection,
@@ -33,6 +43,11 @@ const Created = resultUnion<ListedSchedule>('CreateLoadScheduleResult', { type: 
   'InvalidDefinition',
   'PayloadTooLarge',
 ]);
+const MadeForSegments = resultUnion<ListedSchedule>(
+  'CreateSegmentScheduleResult',
+  { type: ScheduleType, name: 'Schedule' },
+  ['BadRequest', 'NotFound', 'Conflict'],
+);
 const Changed = resultUnion<ListedSchedule>('ChangeScheduleResult', { type: ScheduleType, name: 'Schedule' }, [
   'NotFound',
 ]);
@@ -140,6 +155,57 @@ export class ScheduleResolver {
   }
 
   @Authorized('admin')
+  @Mutation(() => MadeForSegments.type, {
+    description:
+      'Makes a schedule that has everybody evaluated anew, behind live traffic, as `recomputeSegments` does.',
+  })
+  createRecomputeSchedule(
+    @Ctx() { services }: ApiContext,
+    @Arg('schedule', () => RecomputeScheduleInput, { description: 'The schedule to be made.' })
+    input: RecomputeScheduleInput,
+  ): Promise<unknown> {
+    return makeForSegments(services, input, RECOMPUTE_JOB, { segments: input.segments });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => MadeForSegments.type, {
+    description: 'The same for the segments that ask models when it is due, by themselves or through other segments.',
+  })
+  createRefreshSchedule(
+    @Ctx() { services }: ApiContext,
+    @Arg('schedule', () => RefreshScheduleInput, { description: 'The schedule to be made.' })
+    input: RefreshScheduleInput,
+  ): Promise<unknown> {
+    return makeForSegments(services, input, REFRESH_JOB, { models: input.models });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => MadeForSegments.type, {
+    description:
+      'Makes a schedule that keeps who is in a segment as a list, a new one each time. The oldest of its lists are removed, unless a live segment asks about them.',
+  })
+  createSnapshotSchedule(
+    @Ctx() { services }: ApiContext,
+    @Arg('schedule', () => SnapshotScheduleInput, { description: 'The schedule to be made.' })
+    input: SnapshotScheduleInput,
+  ): Promise<unknown> {
+    const { segment, list = null, keep = null } = input;
+    return makeForSegments(services, input, SNAPSHOT_JOB, { segment, list, keep });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Requested.type, {
+    description:
+      'Ends the run of a schedule that is not over: what is under way is stopped within seconds and not tried again. What it has done stays.',
+  })
+  cancelScheduleRun(
+    @Ctx() { services }: ApiContext,
+    @Arg('key', () => String, { description: KEY }) key: string,
+  ): Promise<unknown> {
+    return Requested.attempt(() => services.schedules.cancel(key));
+  }
+
+  @Authorized('admin')
   @Mutation(() => Requested.type, {
     description:
       'Asks for a run now, beside the due times, also of a schedule that is paused. Ask `scheduleRuns` how it goes.',
@@ -186,4 +252,19 @@ export class ScheduleResolver {
       return { key };
     });
   }
+}
+
+function makeForSegments<K extends keyof SegmentJobRequests>(
+  { schedules }: ApiContext['services'],
+  { key, cron, zone, maxAttempts, timeout }: TimedInput,
+  kind: K,
+  job: SegmentJobRequests[K],
+): Promise<unknown> {
+  return MadeForSegments.attempt(() =>
+    schedules.add({
+      ...{ key, kind, cron, zone, job: { ...job } },
+      maxAttempts: maxAttempts ?? SCHEDULE_LIMITS.defaultAttempts,
+      timeoutMs: typeof timeout === 'string' ? timeoutMsOf(timeout) : SCHEDULE_LIMITS.defaultTimeoutMs,
+    }),
+  );
 }

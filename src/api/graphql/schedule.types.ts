@@ -1,4 +1,4 @@
-import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
+import { Field, Float, ID, InputType, Int, ObjectType } from 'type-graphql';
 import type { JsonValue } from '../../events/event.model.js';
 import type { RunStatus, RunTrigger, ScheduleRun } from '../../schedules/schedule.model.js';
 import type { ListedSchedule } from '../../schedules/schedule.reader.js';
@@ -37,6 +37,15 @@ export class ScheduleRunType {
 
   @Field(() => DateTime, { nullable: true, description: 'When it was over; null while it is not.' })
   finishedAt!: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: 'How many files, of loads, or how many people are done; null while that is not known.',
+  })
+  done!: number | null;
+
+  @Field(() => Float, { nullable: true, description: 'How many there are in all; null while that is not known.' })
+  total!: number | null;
 
   @Field(() => String, {
     nullable: true,
@@ -94,6 +103,65 @@ export class ScheduleType {
 export class ScheduleRemoved {
   @Field(() => ID, { description: 'What it was called, as `crm_hourly`.' })
   key!: string;
+}
+
+/** What all schedules that are made have in common. */
+@InputType()
+export abstract class TimedInput {
+  @Field(() => String, { description: 'What it is to be called, as `nightly`.' })
+  key!: string;
+
+  @Field(() => String, {
+    description: 'Minute, hour, day, month and weekday, as `0 6 * * *`, or `@hourly`, `@daily`, `@weekly`, `@monthly`.',
+  })
+  cron!: string;
+
+  @Field(() => String, { defaultValue: 'UTC', description: 'The time zone of `cron`, as `Europe/Berlin`.' })
+  zone!: string;
+
+  @Field(() => Int, { nullable: true, description: 'How many attempts a run has at most, 1 to 10; default: 3.' })
+  maxAttempts?: number | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'When an attempt is stopped: a number and `s`, `m`, `h` or `d`, as in `6h`, which is the default.',
+  })
+  timeout?: string | null;
+}
+
+@InputType('RecomputeScheduleInput', { description: 'A schedule to be made, which has everybody evaluated anew.' })
+export class RecomputeScheduleInput extends TimedInput {
+  @Field(() => [String], {
+    defaultValue: [],
+    description: 'Keys of the segments whose changes are counted, as `buyers`; at most 100, none: all.',
+  })
+  segments!: string[];
+}
+
+@InputType('RefreshScheduleInput', {
+  description: 'A schedule to be made, which has everybody evaluated anew for the segments that ask models.',
+})
+export class RefreshScheduleInput extends TimedInput {
+  @Field(() => [String], {
+    defaultValue: [],
+    description: 'Keys of the models, as `churn`; at most 100, none: all that segments ask when it is due.',
+  })
+  models!: string[];
+}
+
+@InputType('SnapshotScheduleInput', { description: 'A schedule to be made, which keeps who is in a segment as lists.' })
+export class SnapshotScheduleInput extends TimedInput {
+  @Field(() => String, { description: 'Key of the segment, as `buyers`.' })
+  segment!: string;
+
+  @Field(() => String, {
+    nullable: true,
+    description: "How the lists' keys begin, as `buyers` in `buyers_20260301_0400`; default: the segment's key.",
+  })
+  list?: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'How many of the lists are kept, 1 to 100; default: 12.' })
+  keep?: number | null;
 }
 
 @InputType('LoadScheduleInput', { description: 'A schedule to be made, which loads rows of a database.' })
