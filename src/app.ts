@@ -164,8 +164,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const accept = isWorking ? wakingAcceptor(engine) : engine.accept;
   const sources = await startSources(options, intakeParts, isWorking);
   const loads = createLoads(engine, sources, accept, { db, clock });
-  // What is due is done by what runs for long; a command that applies events does only what it is asked for.
-  const standing = isWorking && options.worker === 'yes' ? lifecycle : null;
+  const standing = { ...intakeParts, engine, accept, sources, config, logger, loads, secret, listen };
   return {
     config,
     clock,
@@ -181,10 +180,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     keys: await startKeys({ lifecycle, db, clock, secret }, repeatedLog),
     models: engine.services.models,
     ...loads,
-    ...(await startStandingWork(
-      { ...intakeParts, engine, accept, sources, config, logger, loads, secret, listen },
-      standing,
-    )),
+    ...(await startStandingWork(standing, isWorking && options.worker === 'yes' ? lifecycle : null)),
     webhooks: await startWebhooks(
       {
         db,
@@ -272,7 +268,11 @@ async function startEngine(lifecycle: Lifecycle, options: EngineOptions): Promis
   return engine;
 }
 
-/** What is done as somebody asks for it, or by the clock. @param runs where it is done; null: elsewhere */
+/**
+ * What is done as somebody asks for it, or by the clock.
+ * @param runs where it is done: by what runs for long, as a command that applies events does only what it is asked for;
+ * null: elsewhere
+ */
 async function startStandingWork(
   {
     loads,
@@ -289,7 +289,10 @@ async function startStandingWork(
 ): Promise<Pick<App, 'schedules' | 'trainingSets' | 'endpoints'>> {
   const { db, clock, engine, config } = parts;
   const { services, segmentWork } = engine;
-  const jobs = createSegmentJobs({ db, clock, accept, sources, segments: services.segments, segmentWork });
+  const jobs = createSegmentJobs({
+    ...{ db, clock, accept, sources, segments: services.segments, segmentWork },
+    sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+  });
   const persons = createEndpointPersons({ db, clock, definitions: engine.definitions });
   return {
     schedules: await startSchedules({ ...loads, ...parts, jobs }, runs),

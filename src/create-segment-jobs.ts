@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 import type { EventAcceptor } from './events/accept.model.js';
 import type { Clock } from './platform/clock.js';
 import type { Database } from './platform/postgres.js';
@@ -17,16 +15,17 @@ export interface SegmentJobParts {
   readonly sources: ListServiceParts['sources'];
   readonly segments: Pick<SegmentService, 'listUses'>;
   readonly segmentWork: SegmentWorkService;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** What is done about segments by the clock. */
 export function createSegmentJobs({ segments, segmentWork: work, ...parts }: SegmentJobParts): JobKind[] {
-  const { db, clock } = parts;
+  const { db, clock, sleep } = parts;
   const lists = new ListService({ ...parts, uses: (tx) => segments.listUses(tx) });
-  const recompute = { db, work, sleep: (ms: number, signal: AbortSignal) => sleep(ms, undefined, { signal }) };
+  const recompute = { db, work, sleep };
   return [
     new RecomputeJobKind(recompute),
     new RefreshJobKind(recompute),
-    new SnapshotJobKind({ db, lists, now: () => clock.now() }),
+    new SnapshotJobKind({ db, lists, sleep, now: () => clock.now() }),
   ];
 }

@@ -54,6 +54,7 @@ export class RecomputeJobKind implements JobKind {
       await sleep(POLL_MS, signal);
       recompute = await work.demand(recompute.id);
     }
+    report({ done: recompute.done, total: recompute.total });
     return resultOf(recompute);
   }
 

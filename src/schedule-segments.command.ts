@@ -112,7 +112,8 @@ async function add<K extends keyof SegmentJobRequests>(
 }
 
 function parseCount(text: string): number {
-  return /^\d{1,3}$/.test(text) ? Number(text) : NaN;
+  if (/^\d{1,3}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Write a count such as 12.');
 }
 
 function parseDuration(text: string): number {

@@ -7,12 +7,14 @@ import type { ListService } from './profiles/list.service.js';
 import type { JobKind, JobResult, JobRun, JobSettings } from './schedules/schedule.model.js';
 import { snapshotSegment } from './segment-snapshot.js';
 import { SNAPSHOT_JOB, SNAPSHOT_LIMITS, type SegmentJobRequests } from './segments/segment-jobs.model.js';
+import { SegmentProgressReader } from './segments/segment-progress.reader.js';
 import { SegmentReader } from './segments/segment.reader.js';
 
 export interface SnapshotJobParts {
   readonly db: Database;
   readonly now: () => number;
   readonly lists: Pick<ListService, 'begin' | 'end' | 'remove' | 'say' | 'upsert'>;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 interface StoredSnapshotJob {
@@ -74,6 +76,7 @@ export class SnapshotJobKind implements JobKind {
     if (!isTaken) {
       // An attempt whose process was killed has left it.
       if (known !== null) await lists.remove(key);
+      await this.#evaluated(signal);
       const onProgress = (done: number, total: number): void => {
         report({ done, total });
       };
@@ -88,6 +91,18 @@ export class SnapshotJobKind implements JobKind {
       ...held,
     ];
     return { isDone: true, note: parts.join(', '), result: { list: key, segment, taken, refused, removed } };
+  }
+
+  /**
+   * Waits a while until everybody is evaluated by what is in force: a list that was removed, by an earlier run or just
+   * now, is a change of definitions.
+   */
+  async #evaluated(signal: AbortSignal): Promise<void> {
+    const { db, now, sleep } = this.parts;
+    const reader = new SegmentProgressReader(db);
+    for (const untilMs = now() + MAX_WAIT_MS; now() < untilMs; await sleep(POLL_MS, signal)) {
+      if ((await reader.of([])).profilesLeft === 0) return;
+    }
   }
 
   /** Also what attempts that were killed have left. */
@@ -115,6 +130,9 @@ export class SnapshotJobKind implements JobKind {
 }
 
 const MAX_TOLD = 3;
+/** Beyond it the attempt fails, and others have its place until the next. */
+const MAX_WAIT_MS = 600_000;
+const POLL_MS = 1_000;
 const INSTANT = /^_\d{8}_\d{4}$/;
 
 /** By the minute, in UTC: they sort by when they were taken, and no local time comes twice. @param dueAt ms */

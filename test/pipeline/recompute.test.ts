@@ -1,6 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { SegmentWork } from '../../src/segments/recompute.model.js';
 import { Command } from 'commander';
+import { createSegmentJobs } from '../../src/create-segment-jobs.js';
+import { WeftError } from '../../src/platform/errors.js';
+import { ListReader } from '../../src/profiles/list.reader.js';
+import { addScheduleSegmentCommands } from '../../src/schedule-segments.command.js';
+import type { ScheduleRun } from '../../src/schedules/schedule.model.js';
+import { ScheduleReader } from '../../src/schedules/schedule.reader.js';
+import { ScheduleRunner } from '../../src/schedules/schedule-runner.js';
+import { snapshotKey } from '../../src/snapshot-job.js';
+import { listsOf } from '../support/list-parts.js';
 import { addRecomputeCommands } from '../../src/segments/segment-recompute.command.js';
 import { checkSegmentWork } from '../../src/monitoring/check-segment-work.js';
 import { SegmentHistoryStore } from '../../src/segments/segment-history.store.js';
@@ -32,6 +41,9 @@ afterEach(async () => {
 
 const work = () => world.engine.segmentWork;
 const people = (): string[] => Array.from({ length: PEOPLE }, (_, i) => `p${String(i).padStart(2, '0')}`);
+
+const ask = (field: string, more = ''): Promise<Record<string, unknown>> =>
+  world.data<Record<string, unknown>>(`${field} { ${more} }`);
 
 /** Rounds until nothing is left, each a millisecond later than the one before. */
 async function settle(engine = world.engine): Promise<void> {
@@ -276,8 +288,6 @@ describe('a change of definitions', () => {
 });
 
 describe('a person who looks after it', () => {
-  const ask = (field: string, more = ''): Promise<Record<string, unknown>> =>
-    world.data<Record<string, unknown>>(`${field} { ${more} }`);
   const WORK =
     'pausedSince eventsLeft profilesLeft recompute { status segments total done left changes } nextRecompute { id }';
 
@@ -339,6 +349,167 @@ describe('a person who looks after it', () => {
     expect(await weft('recompute', '--cancel')).toMatchObject({ code: 1 });
     expect(await weft('recompute', 'viewers', '--all')).toMatchObject({ code: 2 });
     expect(await weft('recompute')).toMatchObject({ code: 2, stderr: expect.stringContaining('--all') as string });
+  });
+});
+
+describe('by the clock', () => {
+  const HOURLY = { cron: '0 * * * *', zone: 'UTC', maxAttempts: 2, timeoutMs: 6 * HOUR_MS } as const;
+  const service = () => world.services.schedules;
+  let runner: ScheduleRunner;
+
+  beforeAll(() => {
+    const { db, clock, engine } = world;
+    const kinds = createSegmentJobs({
+      ...{ db, clock, sources: world.services.sources, accept: engine.accept },
+      ...{ segments: engine.services.segments, segmentWork: engine.segmentWork },
+      // What they wait for is done by the test.
+      sleep: (_, signal) => new Promise((resolve) => setTimeout(resolve, 2)).then(() => signal.throwIfAborted()),
+    });
+    const observer = {
+      ended: () => undefined,
+      missed: () => undefined,
+      defect: (error: unknown) => world.defects.push(error),
+    };
+    runner = new ScheduleRunner({ db, clock, kinds, observer, onError: (error) => world.defects.push(error) });
+  });
+  afterAll(async () => {
+    await runner.stop();
+    expect(world.defects).toEqual([]);
+  });
+
+  /** Asks for a run, and works until it is over. */
+  async function ran(key: string): Promise<ScheduleRun | undefined> {
+    const { id } = await service().run(key);
+    const reader = new ScheduleReader(world.db);
+    for (let i = 0; i < 400; i++) {
+      await runner.look();
+      const run = await reader.run(id);
+      if (run?.finishedAt !== null) return run ?? undefined;
+      if (run.errorMessage !== null) throw new Error(run.errorMessage);
+      await settle();
+      // Snapshots end by themselves; recomputations are asked how far they are.
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    throw new Error('the run does not end');
+  }
+
+  it('evaluates everybody anew, once in a run, and keeps what came of it', async () => {
+    await service().add({ ...HOURLY, key: 'nightly', kind: 'recompute', job: { segments: ['viewers'] } });
+    expect(await ran('nightly')).toMatchObject({
+      status: 'done',
+      total: PEOPLE + 1,
+      result: { segments: ['viewers'], people: PEOPLE + 1, changes: 0 },
+    });
+    const [asked] = await world.db.query<{ n: number }>(
+      `SELECT count(*)::int4 AS n FROM segment_recomputes
+       WHERE request_ids && ARRAY(SELECT id FROM schedule_runs WHERE schedule_key = 'nightly')`,
+    );
+    expect(asked).toEqual({ n: 1 });
+  });
+
+  it('ends it where the run is cancelled, unless somebody else asked for it, too', async () => {
+    for (const joins of [false, true]) {
+      await service().run('nightly');
+      await runner.look();
+      await until(({ recompute }) => recompute?.status === 'running' || recompute?.status === 'waiting');
+      if (joins) await work().recompute([]);
+      expect(await service().cancel('nightly')).toMatchObject({ status: 'cancelled' });
+      const { recompute, nextRecompute } = await work().read();
+      expect([recompute, nextRecompute].some((each) => each?.status === 'waiting' || each?.status === 'running')).toBe(
+        joins,
+      );
+      await runner.look();
+      await runner.settled();
+      await settle();
+    }
+  });
+
+  it('does nothing for segments that ask models where none does, and says which segments and models it does not know', async () => {
+    await service().add({ ...HOURLY, key: 'daily', kind: 'refresh', job: { models: [] } });
+    expect(await ran('daily')).toMatchObject({ status: 'done', note: 'no live segment asks such a model' });
+    await expect(
+      service().add({ ...HOURLY, key: 'x', kind: 'refresh', job: { models: ['churn'] } }),
+    ).rejects.toMatchObject({ code: 'NOT_FOUND', where: 'models' });
+    await expect(
+      service().add({ ...HOURLY, key: 'x', kind: 'recompute', job: { segments: ['viewer'] } }),
+    ).rejects.toMatchObject({ code: 'NOT_FOUND', hint: expect.stringContaining('viewers') as string });
+  });
+
+  it('keeps who is in a segment as lists, the latest few, and what an attempt that was killed left is made anew', async () => {
+    await service().add({
+      ...HOURLY,
+      key: 'kept',
+      kind: 'snapshot',
+      job: { segment: 'viewers', list: 'seen', keep: 2 },
+    });
+    const lists = new ListReader(world.db);
+    const own = async () => (await lists.all()).map(({ key }) => key).filter((key) => key.startsWith('seen_'));
+    const made: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      world.clock.advance(HOUR_MS);
+      await settle();
+      const key = snapshotKey('seen', world.clock.now());
+      if (i === 1) {
+        // As a process that is killed leaves it.
+        await listsOf(world).upsert({ key, name: 'half', description: '' });
+        await listsOf(world).begin(key, 'replace', { segment: 'viewers', version: 1, at: world.clock.now() });
+        world.clock.advance(1);
+      }
+      made.push(key);
+      expect(await ran('kept')).toMatchObject({ status: 'done', result: { list: key, taken: PEOPLE + 1, refused: 0 } });
+      await settle();
+    }
+    expect(await own()).toEqual(made.slice(1));
+    for (const job of [
+      { segment: 'viewers', list: 'Seen', keep: 1 },
+      { segment: 'viewers', list: null, keep: 101 },
+      { segment: 'nobody', list: null, keep: null },
+    ]) {
+      await expect(service().add({ ...HOURLY, key: 'x', kind: 'snapshot', job })).rejects.toThrow(WeftError);
+    }
+  });
+
+  it('is made, and ended, over the API and on the command line', async () => {
+    const made = await ask(
+      'mutation { createSnapshotSchedule(schedule: { key: "monthly", cron: "@monthly", segment: "viewers" })',
+      '... on Schedule { kind does } ... on Failure { message } }',
+    );
+    expect(made).toEqual({
+      createSnapshotSchedule: {
+        kind: 'snapshot',
+        does: 'keep who is in viewers as a list viewers_…, the latest 12',
+      },
+    });
+    const refused = await ask(
+      'mutation { createRefreshSchedule(schedule: { key: "fresh", cron: "@daily", models: ["churn"] })',
+      '... on Schedule { does } ... on NotFound { message where } }',
+    );
+    expect(refused).toEqual({ createRefreshSchedule: { message: 'there is no model churn', where: 'models' } });
+    expect(
+      await ask(
+        'mutation { cancelScheduleRun(key: "monthly")',
+        '... on ScheduleRun { status } ... on Conflict { message } }',
+      ),
+    ).toEqual({ cancelScheduleRun: { message: 'no run of monthly is under way' } });
+    const command = (...args: string[]) =>
+      runWith(
+        (io) =>
+          addScheduleSegmentCommands(new Command('schedule'), {
+            ...io,
+            add: async (schedule) => {
+              const { key, nextDueAt } = await service().add(schedule);
+              return { text: `${key} ${service().describe(schedule)}\n`, json: { key, nextDueAt } };
+            },
+          }),
+        args,
+      );
+    expect((await command('add-recompute', 'sundays', 'viewers', '--cron', '0 3 * * 0')).stdout).toBe(
+      'sundays evaluate everybody anew for viewers\n',
+    );
+    expect(await command('add-snapshot', 'many', 'viewers', '--cron', '@daily', '--keep', '0')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('keep 1 to 100') as string,
+    });
   });
 });
 

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { newId } from '../../src/platform/ids.js';
+import { RefreshJobKind } from '../../src/recompute-job.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { aFeature } from '../support/a-feature.js';
 import { readModelFixture } from '../support/model-fixtures.js';
@@ -114,5 +116,24 @@ describe('a model that gives no answer for some', () => {
     expect(await segmentsOf('cid')).toEqual(['out', 'out', 'out']);
     const timers = await world.db.query<{ stale: number[] }>('SELECT stale FROM timers WHERE stale IS NOT NULL');
     expect(timers).toHaveLength(1);
+  });
+});
+
+describe('a refresh by the clock', () => {
+  it('is for the segments that ask the models when it is due, through other segments, too', async () => {
+    const { db, engine } = world;
+    const id = newId(world.clock.now());
+    // It is asked for, and then not wanted any more: nobody need be evaluated for this.
+    const refresh = new RefreshJobKind({ db, work: engine.segmentWork, sleep: () => refresh.withdraw(id) });
+    const run = { id, dueAt: 0, zone: 'UTC', signal: new AbortController().signal, report: () => undefined };
+    const segments = async (...models: string[]): Promise<unknown> => {
+      const { isDone, result } = await refresh.run(await refresh.prepare({ models }), run);
+      expect(isDone).toBe(false);
+      await db.execute('DELETE FROM segment_recomputes');
+      return result['segments'];
+    };
+    expect(await segments('never_ends')).toEqual(['in_debt', 'well_off']);
+    expect(await segments('refuses_rows')).toEqual(['spenders']);
+    expect(await segments()).toEqual(['in_debt', 'spenders', 'well_off']);
   });
 });

@@ -211,6 +211,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
         ...createSegmentJobs({
           ...{ db, clock, sources, accept: engine.accept },
           ...{ segments: engine.services.segments, segmentWork: engine.segmentWork },
+          sleep: () => Promise.resolve(),
         }),
       ],
     }),
