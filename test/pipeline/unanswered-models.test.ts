@@ -124,7 +124,7 @@ describe('a refresh by the clock', () => {
     const { db, engine } = world;
     const id = newId(world.clock.now());
     // It is asked for, and then not wanted any more: nobody need be evaluated for this.
-    const refresh = new RefreshJobKind({ db, work: engine.segmentWork, sleep: () => refresh.withdraw(id) });
+    const refresh = new RefreshJobKind({ db, work: engine.segmentWork, sleep: () => engine.segmentWork.withdraw(id) });
     const run = { id, dueAt: 0, zone: 'UTC', signal: new AbortController().signal, report: () => undefined };
     const segments = async (...models: string[]): Promise<unknown> => {
       const { isDone, result } = await refresh.run(await refresh.prepare({ models }), run);
