@@ -43,7 +43,7 @@ export function createSegmentCommand(
     withPreviews: (use) => looking((app) => use(segmentPreviews(app))),
   });
   addSnapshotCommand(command, {
-    ...{ ...io, signal },
+    ...{ ...io, signal, parseTime: parseTimestamp },
     snapshot: (ask, onProgress) =>
       working(async (app) => {
         const parts = { db: app.db, now: () => app.clock.now(), lists: listsOf(app), signal, onProgress };

@@ -28,6 +28,9 @@ import { ProfileReader } from './profiles/profile.reader.js';
 import type { GraphRunner } from './scoring/graph-runner.js';
 import { ScoringBatcher } from './scoring/scoring-batcher.js';
 import { createMergeProposals } from './create-merge-proposals.js';
+import { takeSnapshot } from './segment-snapshot.js';
+import type { ListService } from './profiles/list.service.js';
+import type { SegmentSnapshotAsk } from './segments/segment-snapshot.model.js';
 import { SegmentGuards } from './segments/segment-guards.reader.js';
 import { MembershipStore } from './segments/membership.store.js';
 import { startChangeSubscriptions } from './start-change-subscriptions.js';
@@ -139,6 +142,7 @@ function previewsOf(
 ) {
   const { sealer, services } = engine;
   return {
+    takeSnapshot: (lists: ListService, ask: SegmentSnapshotAsk) => takeSnapshot({ db, clock }, lists, ask),
     segmentGuards: new SegmentGuards(db, clock, minSegmentSize),
     mergeProposals: createMergeProposals({ db, clock, minSegmentSize }),
     segmentPreviews: new BoundedPreviews(

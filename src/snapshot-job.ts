@@ -80,7 +80,10 @@ export class SnapshotJobKind implements JobKind {
       const onProgress = (done: number, total: number): void => {
         report({ done, total });
       };
-      counts = await snapshotSegment({ db, now, lists, signal, onProgress }, { segment, list: key, name: null });
+      counts = await snapshotSegment(
+        { db, now, lists, signal, onProgress },
+        { segment, list: key, name: null, asOf: null },
+      );
     }
     const { removed, held } = await this.#removeOldest({ segment, prefix, keep, newest: key });
     const { taken, refused } = counts;

@@ -50,6 +50,7 @@ import type { ScoringBatcher } from '../scoring/scoring-batcher.js';
 import type { ProfileGlance, ProfileSnapshot } from '../segments/profile-snapshot.model.js';
 import type { IdentityPreviewer } from '../segments/identity-preview.model.js';
 import type { MergeProposals } from '../segments/merge-proposal.service.js';
+import type { SegmentSnapshot, SegmentSnapshotAsk } from '../segments/segment-snapshot.model.js';
 import type { SegmentGuards } from '../segments/segment-guards.reader.js';
 import type { SegmentService } from '../segments/segment.service.js';
 import type { SegmentWorkService } from '../segments/segment-work.service.js';
@@ -133,6 +134,8 @@ export interface WiredServices {
   readonly segments: SegmentService;
   readonly segmentGuards: SegmentGuards;
   readonly mergeProposals: Pick<MergeProposals, 'all' | 'decline'>;
+  /** Keeps members of a segment as a list. */
+  readonly takeSnapshot: (lists: ListService, ask: SegmentSnapshotAsk) => Promise<SegmentSnapshot>;
   readonly segmentWork: SegmentWorkService;
   readonly segmentPreviews: Previewed<PreviewAsk, SegmentPreview>;
   readonly promotionPreviews: Previewed<PromotionAsk, PromotionPreview>;

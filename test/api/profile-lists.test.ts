@@ -8,6 +8,7 @@ import { addSegmentExport } from '../../src/segment-export.command.js';
 import { snapshotSegment } from '../../src/segment-snapshot.js';
 import { listCommand } from '../../src/list.command.js';
 import { ListReader } from '../../src/profiles/list.reader.js';
+import { SegmentProgressReader } from '../../src/segments/segment-progress.reader.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { runWith } from '../support/command-runner.js';
 import { listParts, listsOf } from '../support/list-parts.js';
@@ -298,10 +299,14 @@ describe('a list', () => {
 });
 
 describe('a snapshot of a segment', () => {
-  const taken = (segment: string, list: string, signal = new AbortController().signal) => {
+  const taken = (
+    segment: string,
+    list: string,
+    { signal = new AbortController().signal, asOf = null }: { signal?: AbortSignal; asOf?: number | null } = {},
+  ) => {
     const { db, clock } = world;
     const parts = { db, now: () => clock.now(), lists: listsOf(world), signal, onProgress: () => undefined };
-    return snapshotSegment(parts, { segment, list, name: null });
+    return snapshotSegment(parts, { segment, list, name: null, asOf });
   };
 
   it('keeps those who are in it, whatever becomes of them, and says what it is of', async () => {
@@ -319,7 +324,7 @@ describe('a snapshot of a segment', () => {
     await change('removeFrom', 'source', 'm@example.com', 'n@example.com');
     await change('addTo', 'source', 'o@example.com');
     expect(await membersOf('on_copied')).toEqual(['m@example.com', 'mia', 'n@example.com']);
-    await expect(taken('on_source', 'copied')).rejects.toThrow('there is a list copied already');
+    await expect(taken('on_source', 'copied')).rejects.toThrow('a list copied is there already');
     await expect(taken('nothing', 'other')).rejects.toThrow('there is no segment nothing');
     // As soon as it is given other rows, it is a copy no more.
     await change('addTo', 'copied', 'p@example.com');
@@ -327,10 +332,129 @@ describe('a snapshot of a segment', () => {
   });
 
   it('that is broken off leaves no list', async () => {
-    await expect(taken('on_copied', 'broken', AbortSignal.abort())).rejects.toThrow();
+    await expect(taken('on_copied', 'broken', { signal: AbortSignal.abort() })).rejects.toThrow();
     expect(await new ListReader(world.db).byKey('broken')).toBeNull();
   });
+
+  it("that was killed is begun anew by whoever asks for the same, and stands in nobody else's way", async () => {
+    await evaluated();
+    const lists = listsOf(world);
+    const halfMade = async (key: string, segment: string) => {
+      await lists.upsert({ key, name: 'Half', description: '' });
+      const change = await lists.begin(key, 'replace', { segment, version: 1, at: 1 });
+      await lists.say(change, [{ ns: 'email', value: 'stray@example.com' }]);
+      await settle();
+    };
+    await halfMade('killed', 'on_source');
+    expect(await taken('on_source', 'killed')).toMatchObject({ list: { lastChange: { isDone: true } } });
+    await settle();
+    expect(await listed('killed')).not.toContain('stray@example.com');
+    await halfMade('killed_too', 'on_copied');
+    await evaluated();
+    await expect(taken('on_source', 'killed_too')).rejects.toThrow('a list killed_too is there already');
+  });
+
+  it('that cannot be removed when it is broken off says so', async () => {
+    await evaluated();
+    const { db, clock } = world;
+    const lists = listsOf(world);
+    const parts = { db, now: () => clock.now(), signal: AbortSignal.abort(), onProgress: () => undefined };
+    const stuck = {
+      begin: lists.begin.bind(lists),
+      end: lists.end.bind(lists),
+      say: lists.say.bind(lists),
+      upsert: lists.upsert.bind(lists),
+      remove: () => Promise.reject(new Error('out of order')),
+    };
+    const ask = { segment: 'on_source', list: 'stuck', name: null, asOf: null };
+    await expect(snapshotSegment({ ...parts, lists: stuck }, ask)).rejects.toThrow('the list stuck is left half made');
+    world.clock.advance(10);
+    expect(await taken('on_source', 'stuck')).toMatchObject({ list: { lastChange: { isDone: true } } });
+  });
+
+  it('as of an instant has those who were in it then, whoever came, left and became one since', async () => {
+    await world.defineSegment('wavering', 'traits.wave == true');
+    await settle();
+    const names = ['w0', 'w1', 'w2', 'w3', 'w4'];
+    const seen: { at: number; members: string[] }[] = [];
+    for (let round = 0; round < 6; round++) {
+      const calls = names.map((id, i) => anIdentify({ user_id: id }, { wave: (round * 7 + i * i) % 3 === 0 }));
+      await world.accept(calls.filter((_, i) => (round + i) % 2 === 0));
+      if (round === 4)
+        await world.accept([
+          anIdentify({ user_id: 'w0', email: 'w@example.com' }),
+          anIdentify({ user_id: 'w5', email: 'w@example.com' }, { wave: true }),
+        ]);
+      await settle();
+      seen.push({ at: world.clock.now() - 5, members: await foundersIn('wavering') });
+    }
+    expect(new Set(seen.map(({ members }) => members.join(' '))).size).toBeGreaterThan(3);
+    for (const [i, { at, members }] of seen.entries()) {
+      const found = await taken('wavering', `wavering_${String(i)}`, { asOf: at });
+      expect(found).toMatchObject({ taken: members.length, list: { origin: { segment: 'wavering', at } } });
+      await settle();
+      expect(await listed(`wavering_${String(i)}`)).toEqual(members);
+    }
+  });
+
+  it('as of an instant is refused where the feed does not tell who was in it', async () => {
+    const asked = (more: string) =>
+      world.data<{ taken: { message?: string } }>(
+        `mutation { taken: snapshotSegment(segment: "wavering", list: "refused"${more}) {
+           ... on SegmentSnapshot { taken refused list { key name origin { segment } lastChange { isDone } } }
+           ... on Failure { code message } } }`,
+      );
+    const iso = (ms: number): string => `, asOf: "${new Date(ms).toISOString()}"`;
+    const past = world.clock.now() - 5;
+    expect((await asked(iso(past + HOUR_MS))).taken.message).toContain('is to come');
+    expect((await asked(iso(1_000))).taken.message).toContain('was not there at 1970');
+    await world.accept([anIdentify({ user_id: 'w9' }, { wave: true })], { historical: true });
+    await settle();
+    expect((await asked(iso(past))).taken.message).toContain('history was loaded since');
+    expect(await new ListReader(world.db).byKey('refused')).toBeNull();
+    expect(await asked(', name: "Now"')).toEqual({
+      taken: {
+        ...{ taken: (await foundersIn('wavering')).length, refused: 0 },
+        list: { key: 'refused', name: 'Now', origin: { segment: 'wavering' }, lastChange: { isDone: true } },
+      },
+    });
+  });
+
+  it('over the API is of no more members than can be waited for', async () => {
+    const { db, clock } = world;
+    const parts = { db, now: () => clock.now(), lists: listsOf(world), onProgress: () => undefined };
+    const ask = { segment: 'wavering', list: 'many', name: null, asOf: null, maxMembers: 1 };
+    const { signal } = new AbortController();
+    await expect(snapshotSegment({ ...parts, signal }, ask)).rejects.toMatchObject({
+      code: 'CONFLICT',
+      hint: expect.stringContaining('weft segment snapshot wavering --as many') as string,
+    });
+    expect(await new ListReader(db).byKey('many')).toBeNull();
+  });
 });
+
+/** A list that is removed changes the definitions, and everybody is evaluated anew. */
+async function evaluated(): Promise<void> {
+  const progress = new SegmentProgressReader(world.db);
+  do await settle();
+  while ((await progress.of([])).profilesLeft > 0);
+}
+
+/** The identifiers that founded the members of a segment. */
+async function foundersIn(segment: string): Promise<string[]> {
+  const rows = await world.db.query<{ value: string }>(
+    `SELECT i.value FROM memberships m JOIN segments s ON s.id = m.segment_id JOIN profiles p ON p.id = m.profile_id
+     JOIN identifiers i ON i.id = p.founding_id WHERE s.key = $1 ORDER BY 1`,
+    [segment],
+  );
+  return rows.map(({ value }) => value);
+}
+
+async function listed(key: string): Promise<string[]> {
+  const values: string[] = [];
+  for await (const page of new ListReader(world.db).identifiersOn(key)) values.push(...page.map(({ value }) => value));
+  return values.sort();
+}
 
 describe('members of a segment', () => {
   const exported = (...args: string[]) =>

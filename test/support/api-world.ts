@@ -49,6 +49,7 @@ import { ProfileSnapshotReader } from '../../src/profile-snapshot.reader.js';
 import { ProfileReader } from '../../src/profiles/profile.reader.js';
 import { ScoringBatcher } from '../../src/scoring/scoring-batcher.js';
 import { DEFAULT_MIN_SEGMENT_SIZE } from '../../src/segments/guard-segments.js';
+import { takeSnapshot } from '../../src/segment-snapshot.js';
 import { SegmentGuards } from '../../src/segments/segment-guards.reader.js';
 import { MembershipStore } from '../../src/segments/membership.store.js';
 import { ScheduleService } from '../../src/schedules/schedule.service.js';
@@ -222,6 +223,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     segments: engine.services.segments,
     segmentWork: engine.segmentWork,
     mergeProposals: createMergeProposals({ db, clock, minSegmentSize: DEFAULT_MIN_SEGMENT_SIZE }),
+    takeSnapshot: (lists, ask) => takeSnapshot({ db, clock }, lists, ask),
     segmentGuards: new SegmentGuards(db, clock, DEFAULT_MIN_SEGMENT_SIZE),
     segmentPreviews: new BoundedPreviews(
       createSegmentPreviews({

@@ -8,10 +8,12 @@ import {
   ListChanged,
   ListDeleted,
   ListUpserted,
+  SnapshotTaken,
   ProfileList,
   ProfileListConnection,
   type ListChangeView,
 } from './list.types.js';
+import { DateTime } from './scalars.js';
 import { IdentifierInput } from './profile.types.js';
 
 const KEY = 'Key of the list, as `vips`.';
@@ -91,6 +93,33 @@ export class ListResolver {
       await watch.reload();
       return removed;
     });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => SnapshotTaken.type, {
+    description:
+      'Keeps those who are in a segment, or were in it at an instant, as a new list: all or none. At most 10,000 members ' +
+      'within 25 s; more are taken by `weft segment snapshot`.',
+  })
+  snapshotSegment(
+    @Ctx() { services }: ApiContext,
+    @Arg('segment', () => String, { description: 'Key of a live segment, as `cart_abandoned`.' }) segment: string,
+    @Arg('list', () => String, { description: 'What the list will be called by, as `abandoned_in_may`.' }) list: string,
+    @Arg('name', () => String, {
+      nullable: true,
+      description: 'What people call the list. Default: after the segment.',
+    })
+    name: string | null | undefined,
+    @Arg('asOf', () => DateTime, {
+      nullable: true,
+      description:
+        'Those who were in it then, by what the feed has told since; refused where it does not tell that, as where ' +
+        'history was loaded since. Default: now.',
+    })
+    asOf: number | null | undefined,
+  ): Promise<unknown> {
+    const ask = { segment, list, name: name ?? null, asOf: asOf ?? null };
+    return SnapshotTaken.attempt(() => services.takeSnapshot(services.lists, ask));
   }
 }
 

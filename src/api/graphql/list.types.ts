@@ -1,5 +1,6 @@
 import { Field, Int, ObjectType } from 'type-graphql';
 import type { ListChange, ListOrigin, StoredList } from '../../profiles/list.model.js';
+import type { SegmentSnapshot } from '../../segments/segment-snapshot.model.js';
 import { connectionTypes } from './connection.types.js';
 import { enumOf } from './enums.js';
 import { resultUnion } from './failure.types.js';
@@ -121,4 +122,25 @@ export const ListChanged = resultUnion<ListChangeView>(
   'ChangeProfileListResult',
   { type: ProfileListChange, name: 'ProfileListChange' },
   ['NotFound', 'BadRequest'],
+);
+
+@ObjectType('SegmentSnapshot', {
+  simpleResolvers: true,
+  description: 'Those who were in a segment at an instant, as a list of its own.',
+})
+class SegmentSnapshotType {
+  @Field(() => ProfileList, { description: 'The list; `origin` says of what and as of when.' })
+  list!: StoredList;
+
+  @Field(() => Int, { description: 'How many are on it.' })
+  taken!: number;
+
+  @Field(() => Int, { description: 'How many are not, because they are being erased.' })
+  refused!: number;
+}
+
+export const SnapshotTaken = resultUnion<SegmentSnapshot>(
+  'SnapshotSegmentResult',
+  { type: SegmentSnapshotType, name: 'SegmentSnapshot' },
+  ['NotFound', 'BadRequest', 'Conflict'],
 );
