@@ -1,3 +1,4 @@
+import { insertAt } from './insert-at.js';
 import { corruptState, PackedReader } from './packed-bytes.js';
 import { STREAM_KINDS } from './stream-kinds.js';
 import { PackedStream, UnmergedStream, type StreamState } from './stream-state.js';
@@ -19,8 +20,8 @@ export interface StreamSlot {
  */
 export class AnchorState {
   /** Slots of the streams that are here, ascending, and beside them their content. */
-  readonly #slots: number[] = [];
-  readonly #parts: StreamPart[] = [];
+  #slots: number[] = [];
+  #parts: StreamPart[] = [];
 
   /** @param set what made it; the slots of another set mean other streams */
   constructor(readonly set: object) {}
@@ -59,8 +60,8 @@ export class AnchorState {
     const position = this.#locate(stream.slot);
     if (this.#slots[position] === stream.slot) return this.unpackAt(position, stream);
     const fresh = STREAM_KINDS[stream.spec.kind].empty(stream.spec);
-    this.#slots.splice(position, 0, stream.slot);
-    this.#parts.splice(position, 0, fresh);
+    this.#slots = insertAt(this.#slots, position, stream.slot);
+    this.#parts = insertAt(this.#parts, position, fresh);
     return fresh;
   }
 
@@ -72,8 +73,8 @@ export class AnchorState {
     if (packed === null) {
       this.open(stream).merge(part as StreamState);
     } else if (here === undefined) {
-      this.#slots.splice(position, 0, stream.slot);
-      this.#parts.splice(position, 0, packed.length === 1 ? (packed[0] ?? part) : part);
+      this.#slots = insertAt(this.#slots, position, stream.slot);
+      this.#parts = insertAt(this.#parts, position, packed.length === 1 ? (packed[0] ?? part) : part);
     } else if (here instanceof PackedStream || here instanceof UnmergedStream) {
       this.#parts[position] = new UnmergedStream([...(packedParts(here) ?? []), ...packed]);
     } else {

@@ -9,6 +9,7 @@ import {
 import { compareValue, type CompareOp, type Constant } from './compare-value.model.js';
 import type { FeatureEvent, FeatureValue } from './feature.model.js';
 import type { ZoneOffsets } from '../platform/zone-offsets.js';
+import { insertAt, trimmed } from './insert-at.js';
 import type { PackedReader, PackedWriter } from './packed-bytes.js';
 import { present, type FeatureReading } from './stream-state.js';
 import { departureOf, firstTileSeen } from './stream.model.js';
@@ -124,9 +125,13 @@ export class CountTiles extends TileStream {
     if (position >= 0) {
       this.#counts[position] = (this.#counts[position] ?? 0) + count;
     } else {
-      this.tiles.splice(~position, 0, tile);
-      this.#counts.splice(~position, 0, count);
+      this.tiles = insertAt(this.tiles, ~position, tile);
+      this.#counts = insertAt(this.#counts, ~position, count);
     }
+  }
+
+  protected override trim(): void {
+    this.#counts = trimmed(this.#counts);
   }
 
   protected cut(count: number): void {

@@ -1,5 +1,6 @@
 import type { JsonValue } from '../events/event.model.js';
 import type { FeatureEvent, FeatureValue } from './feature.model.js';
+import { insertAt, trimmed } from './insert-at.js';
 import type { PackedReader, PackedWriter } from './packed-bytes.js';
 import { present, type FeatureReading } from './stream-state.js';
 import { departureOf, firstTileSeen } from './stream.model.js';
@@ -60,13 +61,22 @@ export class ExtremeTiles extends TileStream {
     let first = position;
     while (first > 0 && !this.#surpasses(this.#values[first - 1] ?? 0, value)) first--;
     const end = located < 0 ? position : position + 1;
-    this.tiles.splice(first, end - first, tile);
-    this.#values.splice(first, end - first, value);
+    if (end > first) {
+      this.tiles.splice(first, end - first, tile);
+      this.#values.splice(first, end - first, value);
+    } else {
+      this.tiles = insertAt(this.tiles, first, tile);
+      this.#values = insertAt(this.#values, first, value);
+    }
     return true;
   }
 
   #surpasses(a: number, b: number): boolean {
     return (a - b) * this.#sign > 0;
+  }
+
+  protected override trim(): void {
+    this.#values = trimmed(this.#values);
   }
 
   protected cut(count: number): void {

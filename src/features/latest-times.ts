@@ -1,5 +1,6 @@
 import { compareValue, type CompareOp, type Constant } from './compare-value.model.js';
 import type { FeatureEvent, FeatureValue } from './feature.model.js';
+import { insertAt, trimmed } from './insert-at.js';
 import { corruptState, type PackedReader, type PackedWriter } from './packed-bytes.js';
 import { present, StreamState, type FeatureReading } from './stream-state.js';
 
@@ -22,10 +23,12 @@ export class LatestTimes extends StreamState {
     let time = reader.signed();
     for (;;) {
       state.#times.push(time);
-      if (reader.done) return state;
+      if (reader.done) break;
       if (state.#times.length === capacity) throw corruptState('there are too many times', reader.at);
       time -= reader.varint();
     }
+    state.#times = trimmed(state.#times);
+    return state;
   }
 
   get isEmpty(): boolean {
@@ -98,8 +101,8 @@ export class LatestTimes extends StreamState {
     let position = times.length;
     while (position > 0 && time > (times[position - 1] ?? 0)) position--;
     if (position >= this.#capacity) return false;
-    times.splice(position, 0, time);
-    if (times.length > this.#capacity) times.pop();
+    this.#times = insertAt(times, position, time);
+    if (this.#times.length > this.#capacity) this.#times.pop();
     this.packed = null;
     return true;
   }

@@ -2,6 +2,7 @@ import type { JsonValue } from '../events/event.model.js';
 import { compareValue, type CompareOp, type Constant } from './compare-value.model.js';
 import { MAX_ADDEND, MICROS, quotientOf } from './exact-number.js';
 import type { FeatureEvent, FeatureValue } from './feature.model.js';
+import { insertAt, trimmed } from './insert-at.js';
 import { corruptState, type PackedReader, type PackedWriter } from './packed-bytes.js';
 import { present, type FeatureReading } from './stream-state.js';
 import { departureOf, firstTileSeen } from './stream.model.js';
@@ -146,11 +147,11 @@ export class MomentTiles extends TileStream {
     let position = this.locate(tile);
     if (position < 0) {
       position = ~position;
-      this.tiles.splice(position, 0, tile);
-      this.#counts.splice(position, 0, 0);
-      this.#ignored.splice(position, 0, 0);
-      this.#highs.splice(position, 0, 0);
-      this.#lows.splice(position, 0, 0);
+      this.tiles = insertAt(this.tiles, position, tile);
+      this.#counts = insertAt(this.#counts, position, 0);
+      this.#ignored = insertAt(this.#ignored, position, 0);
+      this.#highs = insertAt(this.#highs, position, 0);
+      this.#lows = insertAt(this.#lows, position, 0);
     }
     const sum = (this.#lows[position] ?? 0) + low;
     const carry = Math.floor(sum / BASE);
@@ -162,6 +163,13 @@ export class MomentTiles extends TileStream {
 
   #forgetNewestIfNothingCounts(): void {
     if (this.#counts.every((count) => count === 0)) this.newestTs = -Infinity;
+  }
+
+  protected override trim(): void {
+    this.#counts = trimmed(this.#counts);
+    this.#ignored = trimmed(this.#ignored);
+    this.#highs = trimmed(this.#highs);
+    this.#lows = trimmed(this.#lows);
   }
 
   protected cut(count: number): void {

@@ -1,5 +1,6 @@
 import type { JsonValue } from '../events/event.model.js';
 import type { FeatureEvent, FeatureValue } from './feature.model.js';
+import { insertAt, trimmed } from './insert-at.js';
 import type { PackedReader, PackedWriter } from './packed-bytes.js';
 import { isEarlier, readRow, rowOf, valueOfRow, writeRow, type Row } from './row-value.js';
 import { StreamState, type FeatureReading } from './stream-state.js';
@@ -49,9 +50,13 @@ export class FirstRows extends TileStream {
     if (position >= 0) {
       this.#rows[position] = row;
     } else {
-      this.tiles.splice(~position, 0, tile);
-      this.#rows.splice(~position, 0, row);
+      this.tiles = insertAt(this.tiles, ~position, tile);
+      this.#rows = insertAt(this.#rows, ~position, row);
     }
+  }
+
+  protected override trim(): void {
+    this.#rows = trimmed(this.#rows);
   }
 
   protected cut(count: number): void {

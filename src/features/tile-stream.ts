@@ -1,3 +1,4 @@
+import { trimmed } from './insert-at.js';
 import { corruptState, type PackedReader, type PackedWriter } from './packed-bytes.js';
 import { StreamState } from './stream-state.js';
 
@@ -35,6 +36,10 @@ export abstract class TileStream extends StreamState {
 
   /** Removes the oldest `count` tiles and their content. */
   protected abstract cut(count: number): void;
+  /** Takes room that nothing needs from the content of all tiles. */
+  protected trim(): void {
+    // Most content is no array of its own.
+  }
   /** @param gap how many tiles are missing before this one */
   protected abstract writeTile(writer: PackedWriter, position: number, gap: number): void;
   /**
@@ -69,6 +74,8 @@ export abstract class TileStream extends StreamState {
       next = tile + 1;
       if (!Number.isSafeInteger(next)) throw corruptState('a tile is too far ahead', reader.at);
     } while (!reader.done);
+    this.tiles = trimmed(this.tiles);
+    this.trim();
     this.newestTs = (next - 1) * (this.hopMs ?? 0) + newestOffsetMs;
   }
 
