@@ -48,8 +48,8 @@ describe('templates of segments', () => {
     expect(filled('birthday', { zone: 'traits.timezone', days: '0' }).expression).toBe(
       'days_until_anniversary(traits.birth_date, traits.timezone) <= 0',
     );
-    expect(filled('big_spenders', { spent: '12.5' }).exitExpression).toBe(
-      'sum("order_completed", "properties.total", "365d") < 800',
+    expect(filled('big_spenders', { spent: '12.5', exit_below: '8' }).exitExpression).toBe(
+      'sum("order_completed", "properties.total", "365d") < 8',
     );
   });
 
@@ -72,6 +72,9 @@ describe('templates of segments', () => {
     ['cart_abandoned', { cart: ' ' }, 'cart', 'write it as add_to_cart'],
     ['repeat_buyers', { at_least: '2.5' }, 'at_least', 'write it as 2'],
     ['repeat_buyers', { at_least: '0' }, 'at_least', 'give from 1 to 100000'],
+    ['cart_abandoned', { after: '2d' }, 'after', 'give less for after, or more for until'],
+    ['big_spenders', { spent: '12.5' }, 'exit_below', 'give less for exit_below, or more for spent'],
+    ['big_spenders', { amount: '-5' }, 'amount', 'write it as properties.total'],
     ['holdout', { share: '5' }, 'share', 'give from 0 to 1'],
     ['holdout', { sample: 'x'.repeat(501) }, 'sample', 'give it at most 500 characters'],
     ['local', { places: 'Leeds,,York' }, 'places', 'write them with commas, as Austria, Germany'],

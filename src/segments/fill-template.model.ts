@@ -14,6 +14,8 @@ export interface FilledTemplate {
 const MAX_VALUE_LENGTH = 500;
 const MAX_TEXTS = 50;
 const PLACE = /\{([a-z_]+)\}/g;
+/** Values of events are found by names and dots between them; a number is none. */
+const BEGINS_LIKE_NAME = /^[\p{L}_$]/u;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** @throws WeftError NOT_FOUND, with a name that is near */
@@ -40,18 +42,33 @@ export function fillTemplate(key: string, values: ReadonlyMap<string, string>): 
     const hint = nameHint(name, names, names.length === 0 ? 'it has none' : `it has ${names.join(', ')}`);
     throw new WeftError('BAD_REQUEST', `the template ${key} has no parameter ${name}`, { where: name, hint });
   }
-  const written = new Map(
-    parameters.map((parameter) => [
-      parameter.name,
-      writtenOf(parameter, values.get(parameter.name) ?? parameter.default),
-    ]),
-  );
+  const valueOf = (parameter: TemplateParameter): string => values.get(parameter.name) ?? parameter.default;
+  const written = new Map(parameters.map((each) => [each.name, writtenOf(each, valueOf(each))]));
+  checkAscending(template, valueOf);
   const fill = (text: string): string => text.replace(PLACE, (place, name: string) => written.get(name) ?? place);
   return {
     template,
     expression: fill(template.expression),
     exitExpression: template.exit === null ? null : fill(template.exit),
   };
+}
+
+function checkAscending(
+  { parameters, ascending = [] }: SegmentTemplate,
+  valueOf: (parameter: TemplateParameter) => string,
+): void {
+  for (const [lesserName, greaterName] of ascending) {
+    const lesser = parameters.find(({ name }) => name === lesserName);
+    const greater = parameters.find(({ name }) => name === greaterName);
+    if (lesser === undefined || greater === undefined) continue;
+    const [low, high] = [lesser, greater].map((each) => {
+      const value = valueOf(each);
+      return each.type === 'duration' ? msOf(each, value) : numberOf(each, value);
+    }) as [number, number];
+    if (low < high) continue;
+    const what = `it has to be less than ${greaterName}, which is ${valueOf(greater)}`;
+    fail(lesser, what, `give less for ${lesserName}, or more for ${greaterName}`);
+  }
 }
 
 /** A value as it stands in a condition: texts in quotes, whatever is in them. */
@@ -79,6 +96,10 @@ function writtenOf(parameter: TemplateParameter, value: string): string {
       }
       return `[${texts.map(quoted).join(', ')}]`;
     }
+    case 'value':
+      return BEGINS_LIKE_NAME.test(value)
+        ? quoted(value)
+        : fail(parameter, `"${value}" is no path of a value`, `write it as ${parameter.default}`);
     case 'zone':
       return value.startsWith('traits.')
         ? traitOf(parameter, value.slice('traits.'.length))

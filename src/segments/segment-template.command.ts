@@ -91,10 +91,15 @@ async function make(deps: SegmentCommandDeps, options: NewOptions): Promise<numb
   const { template: from, key = from, name } = options;
   const filled = fillTemplate(from, valuesOf(options.set));
   if (!isKey(key)) throw new WeftError('BAD_REQUEST', `"${key}" is no key`, { where: '--key', hint: KEY_HINT });
-  return deps.withSegments(async ({ service }) => {
+  return deps.withSegments(async ({ service, reader }) => {
     const missing = await missingFor(filled, service);
+    const standing = await reader.byKey(key);
     deps.stdout.write(fileOf(filled, key, name ?? filled.template.name));
     deps.stderr.write(warningText(missing));
+    if (standing !== null) {
+      const hint = 'applied, the file changes it; name another one by --key';
+      deps.stderr.write(warningText([{ message: `there is a segment ${key} already`, where: '--key', hint }]));
+    }
     return EXIT_CODES.ok;
   });
 }

@@ -35,6 +35,8 @@ export interface SegmentTemplate {
   readonly description: string;
   readonly tags: readonly string[];
   readonly parameters: readonly TemplateParameter[];
+  /** Pairs of parameters of which the first has to be less: of others nobody would be in, or in and out at once. */
+  readonly ascending?: readonly (readonly [lesser: string, greater: string])[];
   /** In the language of segments, with `{name}` for each parameter. */
   readonly expression: string;
   /** Null: there is none. */
@@ -94,6 +96,7 @@ export const SEGMENT_TEMPLATES: readonly SegmentTemplate[] = [
       duration('after', 'How long they have not.', '14d'),
       duration('until', 'From then on they are lapsed.', '60d'),
     ],
+    ascending: [['after', 'until']],
     expression: 'count({event}) >= {at_least} && since({event}) >= {after} && since({event}) < {until}',
     exit: null,
   },
@@ -121,6 +124,7 @@ export const SEGMENT_TEMPLATES: readonly SegmentTemplate[] = [
       duration('after', 'How long ago it was at least.', '5m'),
       duration('until', 'How long ago it was at most.', '24h'),
     ],
+    ascending: [['after', 'until']],
     expression:
       'since({cart}) >= {after} && since({cart}) < {until}\n  && (!performed({purchase}) || last({purchase}) < last({cart}))',
     exit: null,
@@ -188,6 +192,7 @@ export const SEGMENT_TEMPLATES: readonly SegmentTemplate[] = [
         least: '0',
       },
     ],
+    ascending: [['exit_below', 'spent']],
     expression: 'sum({purchase}, {amount}, {window}) >= {spent}',
     exit: 'sum({purchase}, {amount}, {window}) < {exit_below}',
   },
@@ -201,6 +206,7 @@ export const SEGMENT_TEMPLATES: readonly SegmentTemplate[] = [
       { name: 'at_least', type: 'number', description: 'The score to enter.', default: '0.8' },
       { name: 'exit_below', type: 'number', description: 'The score below which they leave.', default: '0.7' },
     ],
+    ascending: [['exit_below', 'at_least']],
     expression: 'score({model}) >= {at_least}',
     exit: 'score({model}) < {exit_below}',
   },

@@ -131,6 +131,11 @@ describe('weft segment', () => {
     const expression = `since("basket") >= "5m" && since("basket") < "1d"
   && (!performed("purchase") || last("purchase") < last("basket"))`;
     expect(segment).toMatchObject({ key: 'left', name: 'Cart abandoned', expression, tags: ['cart', 'real-time'] });
+    const taken = await weftSegment('new', '--template', 'holdout', '--key', 'buyers');
+    expect(taken).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('there is a segment buyers already') as string,
+    });
     const wrong = await weftSegment('new', '--template', 'cart_abandoned', '--set', 'after');
     expect(wrong).toMatchObject({ code: 2, stdout: '' });
     expect(wrong.stderr).toContain('"after" sets nothing');
