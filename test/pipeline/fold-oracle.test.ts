@@ -2,10 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_IDENTITY_RULES } from '../../src/identity/identity-rules.model.js';
 import { PURPOSES, withConsents } from '../support/naive-consents.js';
+import { LIST_KEYS, withLists } from '../support/naive-lists.js';
 import { naiveFold, withStepsSorted, type NaiveEdit } from '../support/naive-fold.js';
 import { NaiveModel } from '../support/naive-model.js';
 import { byProfile, readFeed, readState } from '../support/pipeline-state.js';
-import { edited, randomDefinitions, SOURCES } from '../support/random-conditions.js';
+import { edited, randomDefinitions, SOURCES, withPlaces } from '../support/random-conditions.js';
 import { acceptLog, pick, randomFrom, randomLog } from '../support/random-log.js';
 import { replayedFeed } from '../support/replayed-feed.js';
 import { promoteTimedModel, TIMED_FEATURES, TIMED_MODEL } from '../support/timed-model.js';
@@ -48,7 +49,7 @@ async function play(run: Run) {
   const edits: NaiveEdit[] = [];
   const versions = [...segments];
   const plain = randomLog(random, { ...run, maxEventsPerStep: 4, advancesMs: ADVANCES_MS, people: 3 });
-  const log = withConsents(random, plain);
+  const log = withLists(random, withPlaces(random, withConsents(random, plain)));
   const caches = random() < 0.3 ? { maxCachedProfiles: 1, maxCachedIdentifiers: 1 } : {};
   const limits = { maxBatchEvents: run.maxBatchEvents, ...caches };
   const world = await createWorld(START_MS, { limits });
@@ -57,6 +58,10 @@ async function play(run: Run) {
     await world.defineFeatures([...features, ...TIMED_FEATURES]);
     await promoteTimedModel(world);
     await world.engine.services.purposes.apply(PURPOSES);
+    await world.db.execute(
+      `INSERT INTO lists (key, name, description, created_at) SELECT key, key, '', $2 FROM unnest($1::text[]) AS key`,
+      [LIST_KEYS, START_MS],
+    );
     for (const { key, rule } of segments) await world.defineSegment(key, rule.expression, rule);
     await world.drain();
     let { engine } = world;

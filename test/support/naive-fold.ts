@@ -1,3 +1,4 @@
+import { isListEvent } from '../../src/profiles/list.model.js';
 import type { JsonValue, LoggedEvent } from '../../src/events/event.model.js';
 import { compareCanonical } from '../../src/events/event.model.js';
 import { evidenceOf, leastEvidence, type Evidence } from '../../src/identity/evidence.model.js';
@@ -151,7 +152,7 @@ class NaiveRun {
     const t = event.acceptedAt + 1;
     const emit = !event.historical;
     const structural = ended.length > 0 ? 'merge' : 'unmerge';
-    const kind = isStructural ? structural : 'event';
+    const kind = isStructural ? structural : isListEvent(event) ? 'edit' : 'event';
     const cause = emit ? { kind, pos: event.pos, emit } : { kind: 'load', pos: null, emit };
     for (const profile of ended) this.#leaveAll(profile, t, { kind: 'merge', pos: event.pos, emit });
     for (const profile of involved) {

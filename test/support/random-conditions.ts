@@ -5,7 +5,8 @@ import type { NaiveSegment, NaiveView, Truth } from './naive-fold.js';
 import type { NaiveModel } from './naive-model.js';
 import { aFeature } from './a-feature.js';
 import { naiveAllowed, naiveExpiries, PURPOSE_KEYS } from './naive-consents.js';
-import { NAMES, pick, type Random } from './random-log.js';
+import { LIST_KEYS, naiveListed } from './naive-lists.js';
+import { NAMES, pick, type LogStep, type Random } from './random-log.js';
 import { TIMED_LABELS } from './timed-model.js';
 import { isSameRule, type SegmentRule } from '../../src/segments/segment-rule.model.js';
 import { DAY_MS, HOUR_MS, MINUTE_MS, START_MS } from './world.js';
@@ -174,6 +175,8 @@ function randomLeaf(random: Random, scope: Scope): Condition {
     trait,
     consent,
     sample,
+    listed,
+    near,
     ordered,
     wallClock,
     ...references,
@@ -311,6 +314,36 @@ function consent(random: Random): Condition {
     text: `consent("${purpose}")`,
     truth: (view, t) => naiveAllowed(view, purpose, t),
     instants: (view) => naiveExpiries(view),
+  };
+}
+
+function listed(random: Random): Condition {
+  const key = pick(random, LIST_KEYS);
+  return { text: `listed("${key}")`, truth: (view) => naiveListed(view, key), instants: () => [] };
+}
+
+/** The same log, in which some say where they are. */
+export function withPlaces(random: Random, log: readonly LogStep[]): LogStep[] {
+  return log.map((step) => ({
+    ...step,
+    events: step.events.map((event) =>
+      event.traits === undefined || random() < 0.5
+        ? event
+        : { ...event, traits: { ...event.traits, longitude: Math.floor(random() * 4) } },
+    ),
+  }));
+}
+
+/** Along the equator a degree is 111.2 km. */
+function near(random: Random): Condition {
+  const km = pick(random, [50, 150, 250]);
+  return {
+    text: `near(0.0, traits.longitude, 0.0, 0.0, ${String(km)})`,
+    truth: ({ traits }) => {
+      const longitude = traits.get('longitude');
+      return typeof longitude === 'number' ? Math.abs(longitude) * 111.2 <= km : null;
+    },
+    instants: () => [],
   };
 }
 
