@@ -40,7 +40,7 @@ export interface SegmentWork {
   readonly pausedSince: number | null;
   /** Events of history that are yet to be read for what new definitions count. */
   readonly eventsLeft: number;
-  /** Profiles that are yet to be evaluated by the newest definitions. */
+  /** Profiles that are yet to be evaluated by the newest definitions; beyond 100,000 an estimate. */
   readonly profilesLeft: number;
   /** The one that is under way, else the next, else the latest that is over; null: none was asked for yet. */
   readonly recompute: Recompute | null;

@@ -1,11 +1,12 @@
 import type { Queryable } from '../platform/postgres.js';
+import { profilesLeftSql } from './count-profiles-left.js';
 
 /** How far a change of definitions is: history is folded into new streams first, then everybody is evaluated. */
 export interface SegmentProgress {
   /** Events that were folded in, and those that are to be; equal where no history is missing. */
   readonly eventsDone: number;
   readonly eventsTotal: number;
-  /** Profiles that are not evaluated by the newest definitions yet. */
+  /** Profiles that are not evaluated by the newest definitions yet; beyond 100,000 an estimate. */
   readonly profilesLeft: number;
 }
 
@@ -18,10 +19,7 @@ export class SegmentProgressReader {
     const [row] = await this.db.query<SegmentProgress>(
       `SELECT coalesce(sum(least(b.done_pos, b.since_pos)), 0)::int8 AS "eventsDone",
               coalesce(sum(b.since_pos), 0)::int8 AS "eventsTotal",
-              ((SELECT count(*) FROM timers WHERE is_swept)
-                + (SELECT count(*) FROM profiles p JOIN partitions q ON q.part = p.part
-                   WHERE p.merged_into IS NULL AND q.swept_version < (SELECT definitions_version FROM installation)
-                     AND NOT EXISTS (SELECT FROM timers t WHERE t.profile_id = p.id AND t.is_swept)))::int8 AS "profilesLeft"
+              ${profilesLeftSql()} AS "profilesLeft"
        FROM feature_streams f JOIN stream_backfills b ON b.stream_id = f.id WHERE f.key = ANY ($1::text[])`,
       [streamKeys],
     );

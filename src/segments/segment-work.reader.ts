@@ -1,5 +1,6 @@
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
+import { profilesLeftSql } from './count-profiles-left.js';
 import type { Recompute, RecomputeStatus, SegmentWork } from './recompute.model.js';
 
 interface Row {
@@ -81,8 +82,5 @@ function toRecompute(
 const STATE = `
   SELECT (SELECT since FROM segment_work_pause) AS "pausedSince",
          (SELECT coalesce(sum(greatest(0, b.since_pos - b.done_pos)), 0) FROM stream_backfills b)::int8 AS "eventsLeft",
-         ((SELECT count(*) FROM timers WHERE is_swept)
-           + (SELECT count(*) FROM profiles p JOIN partitions q ON q.part = p.part
-              WHERE p.merged_into IS NULL AND q.swept_version < (SELECT definitions_version FROM installation)
-                AND NOT EXISTS (SELECT FROM timers t WHERE t.profile_id = p.id AND t.is_swept)))::int8 AS "profilesLeft",
+         ${profilesLeftSql()} AS "profilesLeft",
          (SELECT count(*) FROM timers WHERE sweep = 0)::int8 AS recomputing`;

@@ -11,6 +11,7 @@ import { ScheduleRunner } from '../../src/schedules/schedule-runner.js';
 import { snapshotKey } from '../../src/snapshot-job.js';
 import { listsOf } from '../support/list-parts.js';
 import { addRecomputeCommands } from '../../src/segments/segment-recompute.command.js';
+import { profilesLeftSql } from '../../src/segments/count-profiles-left.js';
 import { checkSegmentWork } from '../../src/monitoring/check-segment-work.js';
 import { SegmentHistoryStore } from '../../src/segments/segment-history.store.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
@@ -238,6 +239,27 @@ describe('a recomputation', () => {
     expect((await work().demand(shared.id)).status).toBe('done');
     await work().withdraw(others);
     expect((await work().demand(shared.id)).status).toBe('done');
+  });
+
+  it('tells how many are left exactly as far as it counts, and beyond that by the share of partitions', async () => {
+    const left = async (maxCounted?: number): Promise<number | undefined> => {
+      const [row] = await world.db.query<{ n: number }>(`SELECT ${profilesLeftSql(maxCounted)} AS n`);
+      return row?.n;
+    };
+    expect([await left(), await left(1)]).toEqual([0, 0]);
+    await world.db.execute('ANALYZE profiles');
+    const [all] = await world.db.query<{ n: number }>('SELECT count(*)::int8 AS n FROM profiles');
+    await world.db.execute('UPDATE partitions SET swept_version = swept_version - 1');
+    expect([await left(), await left(all?.n), await left(3)]).toEqual([all?.n, all?.n, all?.n]);
+    const half = 'UPDATE partitions SET swept_version = swept_version + 1 WHERE part % 2 = 0';
+    const [share] = await world.db.query<{ n: number }>(
+      'SELECT count(*) FILTER (WHERE part % 2 = 1) / count(*)::float8 AS n FROM partitions',
+    );
+    await world.db.execute(half);
+    // Fewer than were counted there cannot be.
+    expect(await left(1)).toBe(Math.max(2, Math.ceil((all?.n ?? 0) * (share?.n ?? 0))));
+    await world.db.execute('UPDATE partitions SET swept_version = swept_version - 1 WHERE part % 2 = 0');
+    await world.db.execute('UPDATE partitions SET swept_version = swept_version + 1');
   });
 
   it('is refused for segments that nobody is evaluated for', async () => {

@@ -50,7 +50,8 @@ class SegmentProgressType {
   eventsTotal!: number;
 
   @Field(() => Float, {
-    description: 'How many profiles have yet to be evaluated by the newest definitions of all segments.',
+    description:
+      'How many profiles have yet to be evaluated by the newest definitions of all segments; beyond 100,000 an estimate.',
   })
   profilesLeft!: number;
 }

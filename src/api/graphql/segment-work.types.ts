@@ -58,7 +58,9 @@ export class SegmentWorkType implements SegmentWork {
   @Field(() => Float, { description: 'Events of history that are yet to be read for what new definitions count.' })
   eventsLeft!: number;
 
-  @Field(() => Float, { description: 'How many profiles are yet to be evaluated by the newest definitions.' })
+  @Field(() => Float, {
+    description: 'How many profiles are yet to be evaluated by the newest definitions; beyond 100,000 an estimate.',
+  })
   profilesLeft!: number;
 
   @Field(() => SegmentRecomputeType, {
