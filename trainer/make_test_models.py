@@ -90,10 +90,10 @@ def logistic_models(out: Path) -> None:
         write_model(out, key, export_sklearn(model, inputs, key, zipmap=zipmap), manifest)
 
 
-def forest_model(out: Path) -> None:
-    """A small forest; missing values are filled by Weft, with zero or with what the manifest says for a feature."""
+def forest_model(out: Path, key: str, trees: int, max_depth: int | None) -> None:
+    """A forest; missing values are filled by Weft, with zero or with what the manifest says for a feature."""
     rows, labels, names = breast_cancer()
-    model = RandomForestClassifier(n_estimators=20, max_depth=4, random_state=SEED).fit(rows, labels)
+    model = RandomForestClassifier(n_estimators=trees, max_depth=max_depth, random_state=SEED).fit(rows, labels)
     fill = {"mean_radius": 14.0, "mean_texture": 19.0}
     picks = rows[GOLDEN_ROWS].astype(np.float64)
     shown = [as_floats(row) for row in picks]
@@ -102,7 +102,7 @@ def forest_model(out: Path) -> None:
     shown[1][0] = None
     picks[1, 0] = fill["mean_radius"]
     scores = model.predict_proba(picks.astype(np.float32))[:, 1]
-    manifest = base_manifest("benign_forest", "Probability that a tumour is benign; 20 trees.", "tumour_v1", names) | {
+    manifest = base_manifest(key, f"Probability that a tumour is benign; {trees} trees.", "tumour_v1", names) | {
         "inputs": [{"tensor": "features", "type": "float", "features": names}],
         "missing": 0,
         "fill": fill,
@@ -111,8 +111,8 @@ def forest_model(out: Path) -> None:
         "tolerance": 1e-5,
         "goldenVectors": golden(names, shown, [{"score": float(score)} for score in scores]),
     }
-    graph = export_sklearn(model, [("features", FloatTensorType([None, len(names)]))], "benign_forest")
-    write_model(out, "benign_forest", graph, manifest)
+    graph = export_sklearn(model, [("features", FloatTensorType([None, len(names)]))], key)
+    write_model(out, key, graph, manifest)
 
 
 def kmeans_model(out: Path) -> None:
@@ -224,7 +224,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "test" / "fixtures" / "models")
     out: Path = parser.parse_args().out
     logistic_models(out)
-    forest_model(out)
+    forest_model(out, "benign_forest", trees=20, max_depth=4)
+    forest_model(out, "benign_forest_100", trees=100, max_depth=None)
     kmeans_model(out)
     named_inputs_model(out)
     external_models(out)

@@ -15,6 +15,7 @@ import { measureIngest } from './measure-ingest.js';
 import { measureLatency } from './measure-latency.js';
 import { measureLoad } from './measure-load.js';
 import { measureReads } from './measure-reads.js';
+import { measureRecompute } from './measure-recompute.js';
 import { measureSubscribers } from './measure-subscribers.js';
 import { measureSearch } from './measure-search.js';
 import { measureTimers } from './measure-timers.js';
@@ -30,6 +31,7 @@ const PARTS = [
   'latency',
   'subscribers',
   'timers',
+  'recompute',
   'identity',
   'search',
   'load',
@@ -105,6 +107,9 @@ async function* measure(world: BenchWorld, options: Options, signal: AbortSignal
   if (only.includes('timers')) {
     const { seconds, kill = false } = options;
     yield await measureTimers(world, { perSecond: 1_000, seconds, kill });
+  }
+  if (only.includes('recompute')) {
+    yield await measureRecompute(world, { profiles: options.profiles, rounds: 2, profileTo });
   }
   if (only.includes('feast')) yield await measureFeatures(world, profileTo);
   if (only.includes('identity')) {
@@ -195,7 +200,7 @@ await new Command('bench')
   .option('--events <number>', 'events of a round of ingest', positive, 40_000)
   .option(
     '--profiles <number>',
-    'profiles among which identities are resolved one by one, and people found',
+    'profiles among which identities are resolved one by one, people found, and everybody evaluated anew',
     positive,
     1_000_000,
   )

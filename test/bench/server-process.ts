@@ -15,6 +15,8 @@ export interface ServerOptions {
   readonly wide?: boolean;
   /** Twenty segments in place of nine. */
   readonly many?: boolean;
+  /** Twenty segments, three of which ask a model of 100 trees, in place of the others. */
+  readonly forest?: boolean;
   /** Whether a segment asks the model at each event. */
   readonly scores: boolean;
   /** What is done beside for events, which then have user agents, campaigns and names; left out: nothing, and they have not. */
@@ -40,6 +42,18 @@ export interface ServerCalls {
   /** Hands the events of a round straight to the accept service. */
   accept(count: number, round: number): Promise<Timing>;
   acceptKnown(visitors: number): Promise<Timing>;
+  /** As many visitors with an identify call and five events each, some at a time. */
+  acceptPeople(people: number): Promise<void>;
+  /** Has everybody evaluated anew, until that is done. */
+  recompute(): Promise<Timing>;
+  /** Runs the model of 100 trees on so many rows, in the runtime alone. */
+  scoreBare(rows: number, batchRows: number): Promise<Timing>;
+  /**
+   * New visitors enter a segment by one event each, a fixed time apart; how long each took from the event being handed over
+   * to the commit of the change, ms.
+   * @param isBeside while everybody is evaluated anew
+   */
+  enterLive(count: number, everyMs: number, isBeside: boolean): Promise<number[]>;
   /** People with one event each, who enter `cart_abandoned` at `firstMs` (epoch) and every `everyMs` from then on. */
   acceptCarts(people: number, firstMs: number, everyMs: number): Promise<Timing>;
   drain(): Promise<Timing>;

@@ -13,6 +13,7 @@ import type { IncomingEvent } from '../../src/events/event.model.js';
 import { createLogger } from '../../src/platform/logger.js';
 import { serve } from '../../src/serve.js';
 import { addBeside } from './add-beside.js';
+import { bareForest, enterLive, PEOPLE_AT_ONCE, recomputed, type BareForest } from './server-recompute.js';
 import { CpuProfiler } from './cpu-profiler.js';
 import { LoopWatch } from './loop-watch.js';
 import type { Ready, ServerCalls, ServerOptions, Timing } from './server-process.js';
@@ -21,6 +22,7 @@ import {
   ENTERED_SEGMENT,
   EDGE_TRAITS,
   FEATURES,
+  FOREST_SEGMENTS,
   knownVisitors,
   MODEL,
   MORE_SEGMENTS,
@@ -42,11 +44,13 @@ async function define({ engine, models, db, isWorking }: App): Promise<void> {
   const views = [{ name: 'web', description: '', source: null, features: FEATURES }];
   if (options.wide === true) views.push({ name: 'wide', description: '', source: null, features: WIDE_FEATURES });
   await features.apply({ views, services: [] });
-  const { bytes, manifest } = await shopModel();
+  const { bytes, manifest } = await shopModel(options.forest === true ? 'benign_forest_100' : 'benign_forest');
   const { model } = await models.register(bytes, manifest);
   await models.promote(model.key, model.version);
   const conditions = { ...SEGMENTS, [ENTERED_SEGMENT.key]: ENTERED_SEGMENT.expression };
-  if (options.many === true) Object.assign(conditions, MORE_SEGMENTS);
+  if (options.many === true || options.forest === true) Object.assign(conditions, MORE_SEGMENTS);
+  if (options.forest === true)
+    for (const [key, expression] of Object.entries(FOREST_SEGMENTS)) conditions[key] = expression;
   if (options.scores) conditions[SCORED_SEGMENT.key] = SCORED_SEGMENT.expression;
   for (const [key, expression] of Object.entries(conditions)) {
     await segments.upsert({ key, name: key, description: '', tags: [], edge: true, expression });
@@ -115,6 +119,7 @@ function callsOf(app: App): ServerCalls {
   const { worker } = app.engine;
   const profiler = new CpuProfiler();
   const loop = new LoopWatch();
+  let bare: BareForest | null = null;
   return {
     accept: (count, round) => {
       const isTold = options.beside !== undefined;
@@ -125,6 +130,18 @@ function callsOf(app: App): ServerCalls {
       const events = knownVisitors(visitors, Date.now() - 1_000);
       return timed(() => accept(app, events));
     },
+    acceptPeople: async (people) => {
+      for (let from = 0; from < people; from += PEOPLE_AT_ONCE) {
+        await accept(app, knownVisitors(Math.min(PEOPLE_AT_ONCE, people - from), Date.now() - 1_000, from));
+      }
+    },
+    recompute: () => timed(() => recomputed(app)),
+    scoreBare: async (rows, batchRows) => {
+      bare ??= await bareForest(rows);
+      const { run } = bare;
+      return timed(() => run(batchRows));
+    },
+    enterLive: (count, everyMs, isBeside) => enterLive(app, { count, everyMs, isBeside }),
     acceptCarts: (people, firstMs, everyMs) => timed(() => accept(app, cartsDue(people, firstMs, everyMs))),
     drain: () => timed(() => worker.drain()),
     applied: async () => app.applied(),

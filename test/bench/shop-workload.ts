@@ -72,11 +72,11 @@ export function knownCookie(visitor: number): string {
   return `known-cookie-of-visitor-${String(visitor)}`;
 }
 
-/** One profile a visitor, with every trait. */
-export function knownVisitors(visitors: number, nowMs: number): IncomingEvent[] {
-  const next = random(7);
+/** One profile a visitor, with every trait. @param from the number of the first */
+export function knownVisitors(visitors: number, nowMs: number, from = 0): IncomingEvent[] {
+  const next = random(7 + from);
   const events: IncomingEvent[] = [];
-  for (let visitor = 0; visitor < visitors; visitor++) {
+  for (let visitor = from; visitor < from + visitors; visitor++) {
     const who = { cookie: knownCookie(visitor), timestampMs: nowMs - Math.floor(next() * 1_000) };
     events.push(anIdentify({ ...who, messageId: `known-${String(visitor)}`, user: `known-user-${String(visitor)}` }));
     for (let i = 0; i < TRACKS_PER_KNOWN_VISITOR; i++) {
@@ -228,6 +228,13 @@ export const MORE_SEGMENTS: Readonly<Record<string, string>> = {
   second_purchase: 'f.purchase_7d >= 2',
 };
 
+/** In place of three of {@link MORE_SEGMENTS}, as people sort customers by a score. */
+export const FOREST_SEGMENTS: Readonly<Record<string, string>> = {
+  returning: 'score("likely_buyer") >= 0.8',
+  second_purchase: 'score("likely_buyer") < 0.2 && f.purchase_7d == 0',
+  premium: 'score("likely_buyer") >= 0.5 && f.max_price > 90',
+};
+
 export const MODEL = 'likely_buyer';
 /** Has the model asked at each event of a profile. */
 export const SCORED_SEGMENT = { key: 'likely_buyers', expression: `score("${MODEL}") >= 0.5` };
@@ -251,9 +258,11 @@ export const PAGE_FEATURES = [
 export const EDGE_TRAITS = ['plan', 'city'];
 export const PAGE_TRAITS = ['plan', 'city', 'language', 'newsletter'];
 
-/** A forest of twenty trees that reads ten features. It was trained on other columns: its cost counts, not its answer. */
-export async function shopModel(): Promise<{ bytes: Uint8Array; manifest: ModelManifest }> {
-  const { bytes, manifest } = await readModelFixture('benign_forest');
+/** A forest, of twenty trees unless another is named, that reads ten features. It was trained on other columns: its cost counts, not its answer. */
+export async function shopModel(
+  name: 'benign_forest' | 'benign_forest_100' = 'benign_forest',
+): Promise<{ bytes: Uint8Array; manifest: ModelManifest }> {
+  const { bytes, manifest } = await readModelFixture(name);
   const names = new Map(manifest.featureService.features.map((name, i) => [name, PAGE_FEATURES[i] ?? name]));
   const renamed = (name: string): string => names.get(name) ?? name;
   const renamedKeys = <T>(record: Readonly<Record<string, T>>): Record<string, T> =>

@@ -9,7 +9,13 @@ import type { FeatureCatalog, GraphTrial } from '../../src/scoring/verify-model.
 const FOLDER = new URL('../fixtures/models/', import.meta.url);
 
 /** Models that `trainer/make_test_models.py` trains on public data. */
-export const FIXTURE_MODELS = ['benign_logistic', 'benign_forest', 'iris_clusters', 'iris_named'] as const;
+export const FIXTURE_MODELS = [
+  'benign_logistic',
+  'benign_forest',
+  'benign_forest_100',
+  'iris_clusters',
+  'iris_named',
+] as const;
 /** Models that `trainer/make_odd_models.py` makes. */
 type OddModel = 'never_ends' | 'eats_memory' | 'refuses_rows' | 'several_outputs' | 'quantised' | 'newer_operators';
 export type FixtureModel = (typeof FIXTURE_MODELS)[number] | OddModel | 'benign_logistic_zipmap';
