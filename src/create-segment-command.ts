@@ -5,6 +5,7 @@ import { membershipExplainer, userName } from './command-services.js';
 import type { CommandSessions } from './command-sessions.js';
 import { listsOf } from './create-list-command.js';
 import { exportPeople } from './create-people-exports.js';
+import { createSegmentDiscovery } from './create-segment-discovery.js';
 import { createSegmentPreviews } from './create-segment-previews.js';
 import { ExportProgress } from './features/export-progress.js';
 import { systemClock } from './platform/clock.js';
@@ -16,6 +17,7 @@ import { snapshotSegment } from './segment-snapshot.js';
 import { addSnapshotCommand } from './segment-snapshot.command.js';
 import { addPreviewCommand } from './segment-preview.command.js';
 import { createMergeProposals } from './create-merge-proposals.js';
+import { addDiscoverCommand } from './segments/segment-discover.command.js';
 import { addProposalsCommand } from './segments/segment-proposals.command.js';
 import { addOverlapsCommand } from './segments/segment-overlaps.command.js';
 import { addRecomputeCommands } from './segments/segment-recompute.command.js';
@@ -57,6 +59,10 @@ export function createSegmentCommand(
     exportPeople: (request) =>
       looking(({ db, clock, engine }) => exportPeople({ db, clock, definitions: engine.definitions }, request)),
     view: (total) => new ExportProgress({ clock: systemClock, stderr: io.stderr }, total, 'profiles'),
+  });
+  addDiscoverCommand(command, {
+    ...{ ...io, user: userName() },
+    withDiscovery: (use) => looking((app) => use(createSegmentDiscovery(app.db, app.engine.services.segments))),
   });
   addProposalsCommand(command, {
     ...io,

@@ -1,14 +1,12 @@
 import type { FeatureUse } from '../features/definition-plan.model.js';
 import { traitsReadBy } from '../features/feature-questions.model.js';
 import type { FeatureDefinition, FeatureType } from '../features/feature.model.js';
-import { checkNaming } from '../platform/check-naming.js';
 import type { Clock } from '../platform/clock.js';
 import { WeftError } from '../platform/errors.js';
-import { isKey, KEY_HINT } from '../platform/key.js';
 import { touchMarks } from '../platform/installation.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import type { Warning } from '../platform/warning.js';
-import { MAX_NEEDED_PURPOSES, unknownPurpose } from '../profiles/purpose.model.js';
+import { checkDraft, checkPurposes } from './check-draft.js';
 import { demandUnsealed } from './demand-unsealed.js';
 import { evaluatedVersions, isShadowed } from './evaluated-versions.js';
 import type { ParsedSegment, SegmentRequirements } from './parse-segment.js';
@@ -25,7 +23,6 @@ import {
   type SegmentDraft,
   type SegmentRule,
 } from './segment-rule.model.js';
-import { SEGMENT_LIMITS } from './segment.model.js';
 import { SegmentVersionReader } from './segment-version.reader.js';
 import { MAX_SEGMENTS, SegmentReader, type StoredSegment } from './segment.reader.js';
 import { SegmentStore } from './segment.store.js';
@@ -65,8 +62,6 @@ export const TRIAL_KEY = '(preview)';
 type SegmentConditions = Pick<SegmentRule, 'expression' | 'exitExpression'>;
 
 const NO_RULE: SegmentRule = { expression: '', exitExpression: null, purposes: [], ...NO_TERMS };
-const { maxNameLength, maxTextLength, maxTags, maxTagLength } = SEGMENT_LIMITS;
-
 /** Segments as their authors handle them: drafted, tried in the shadow, activated, archived. Every edit of the condition is a version. */
 export class SegmentService {
   readonly #db: Database;
@@ -108,6 +103,40 @@ export class SegmentService {
         if (draft.edge !== undefined && draft.edge !== standing.edge) await touchMarks(tx);
       }
       return found(await reader.byKey(draft.key), draft.key);
+    });
+  }
+
+  /**
+   * Makes new segments, all or none.
+   * @param drafts that refer to no segment of theirs
+   * @param activate whether they decide at once
+   * @param by who writes them, for people; null: not known
+   * @throws WeftError as {@link upsert}, CONFLICT if one is there
+   */
+  async createAll(drafts: readonly SegmentDraft[], by: string | null, activate: boolean): Promise<void> {
+    drafts.forEach(checkDraft);
+    await this.#db.transaction(async (tx) => {
+      await this.#catalog.lock(tx);
+      const reader = new SegmentReader(tx);
+      const nowMs = this.#clock.now();
+      const [standing] = await reader.byKeys(drafts.map(({ key }) => key));
+      if (standing !== undefined) {
+        const hint = 'give another key';
+        throw new WeftError('CONFLICT', `segment ${standing.key} is there`, { where: standing.key, hint });
+      }
+      const count = (await reader.countStanding()) + drafts.length;
+      if (count > MAX_SEGMENTS) throw tooManySegments(count);
+      const [schema, sealed] = [await this.#schema(tx, reader, null), await this.#catalog.sealedTraits(tx)];
+      for (const draft of drafts) {
+        const rule = { ...NO_RULE, ...givenOf(draft) };
+        // What refers only to segments that were there before closes no circle.
+        demandUnsealed(parseRule(rule, schema).requires, sealed);
+        checkTerms(rule);
+        checkPurposes(rule.purposes, schema.purposes);
+        const id = await this.#store.insert(tx, draft, { rule, author: { by, restoredFrom: null } }, nowMs);
+        if (activate) await this.#store.activate(tx, id, 1, nowMs);
+      }
+      if (activate) await this.#catalog.changed(tx);
     });
   }
 
@@ -359,15 +388,19 @@ export class SegmentService {
     key: string | null,
     rule: SegmentConditions,
   ): Promise<ParsedSegment> {
+    const parsed = parseRule(rule, await this.#schema(tx, reader, key));
+    demandUnsealed(parsed.requires, await this.#catalog.sealedTraits(tx));
+    return parsed;
+  }
+
+  /** @param key of a segment, which is not to refer to itself; null: of none */
+  async #schema(tx: Transaction, reader: SegmentReader, key: string | null) {
     const segments = new Set((await reader.standing()).map((segment) => segment.key));
     if (key !== null) segments.delete(key);
     const features = await this.#catalog.features(tx);
     const purposes = await this.#catalog.purposes(tx);
     const lists = await this.#catalog.lists(tx);
-    const schema = { features, ...(await this.#catalog.models(tx)), segments, purposes, lists };
-    const parsed = parseRule(rule, schema);
-    demandUnsealed(parsed.requires, await this.#catalog.sealedTraits(tx));
-    return parsed;
+    return { features, ...(await this.#catalog.models(tx)), segments, purposes, lists };
   }
 
   async #activeParsed(
@@ -405,31 +438,6 @@ export function tooManySegments(count: number): WeftError {
     where: 'segments',
     hint: `at most ${String(MAX_SEGMENTS)} can be: archive some first`,
   });
-}
-
-/** @throws WeftError BAD_REQUEST */
-function checkPurposes(needed: readonly string[], known: ReadonlySet<string>): void {
-  if (needed.length > MAX_NEEDED_PURPOSES) {
-    throw new WeftError('BAD_REQUEST', `the segment needs ${String(needed.length)} purposes`, {
-      where: 'purposes',
-      hint: `name at most ${String(MAX_NEEDED_PURPOSES)}`,
-    });
-  }
-  const unknown = unknownPurpose(needed, known);
-  if (unknown !== null) throw new WeftError('BAD_REQUEST', unknown.message, { where: 'purposes', hint: unknown.hint });
-}
-
-function checkDraft({ key, name, description, tags }: SegmentDraft): void {
-  if (!isKey(key)) {
-    throw new WeftError('BAD_REQUEST', `"${key.slice(0, 100)}" is no segment key`, { where: 'key', hint: KEY_HINT });
-  }
-  checkNaming({ name, description }, { maxNameLength, maxDescriptionLength: maxTextLength });
-  if (tags.length > maxTags || tags.some((tag) => tag.trim() === '' || tag.length > maxTagLength)) {
-    throw new WeftError('BAD_REQUEST', 'there are too many tags, or one is empty or too long', {
-      where: 'tags',
-      hint: `give at most ${String(maxTags)} tags of 1 to ${String(maxTagLength)} characters`,
-    });
-  }
 }
 
 function found(segment: StoredSegment | null, key: string): StoredSegment {
