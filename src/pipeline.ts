@@ -54,6 +54,8 @@ export interface RevisionParts {
 
 /** Records of publications younger than this may still be on their way to the online store. */
 const REPUBLISH_AFTER_MS = 5_000;
+/** People evaluated anew in one batch, at most: an event that comes meanwhile waits for the whole of it. */
+const MAX_BATCH_BULK = 250;
 
 /**
  * All stages, in order, each time in one transaction (`pipeline-transaction.ts`).
@@ -126,7 +128,7 @@ export class Pipeline {
   async fireTimers(definitions: Definitions, untilT: number, limit: number): Promise<BatchResult> {
     const { db, leases, timers, workingSet } = this.#parts;
     const parts = leases.held.map((lease) => lease.part);
-    const due = await timers.due(db, parts, untilT, limit);
+    const due = await timers.due(db, parts, untilT, limit, MAX_BATCH_BULK);
     if (due.length === 0) return nothingYet();
     // With more to come, none may run ahead of those that are not in this batch. What is evaluated anew waits for nothing
     // and nothing for it: once any of it is here, all that is live is.

@@ -53,8 +53,15 @@ export class TimerStore {
   /**
    * The earliest timers due at or before `untilT` in these partitions, by due time; those that evaluate people anew, for
    * whom nothing changes as a rule, behind all that are live.
+   * @param bulkLimit of those that evaluate people anew, at most
    */
-  async due(db: Queryable, parts: readonly number[], untilT: number, limit: number): Promise<DueTimer[]> {
+  async due(
+    db: Queryable,
+    parts: readonly number[],
+    untilT: number,
+    limit: number,
+    bulkLimit = limit,
+  ): Promise<DueTimer[]> {
     const { rows } = await db.run<TimerRow & { is_bulk: boolean }>({
       name: 'timers-due',
       text: `SELECT * FROM (
@@ -63,9 +70,9 @@ export class TimerStore {
                UNION ALL
                (SELECT true, due_at, profile_id FROM timers
                 WHERE sweep IS NOT NULL AND due_at <= $1 AND part = ANY ($2::int2[])
-                ORDER BY due_at, profile_id LIMIT $3)
+                ORDER BY due_at, profile_id LIMIT $4)
              ) t ORDER BY is_bulk, due_at, profile_id LIMIT $3`,
-      values: [untilT, int2Array(parts, (part) => part), limit],
+      values: [untilT, int2Array(parts, (part) => part), limit, Math.min(limit, bulkLimit)],
     });
     return rows.map((row) => ({ profileId: row.profile_id, dueAt: row.due_at, isBulk: row.is_bulk }));
   }
