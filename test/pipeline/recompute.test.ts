@@ -14,6 +14,7 @@ import { addRecomputeCommands } from '../../src/segments/segment-recompute.comma
 import { profilesLeftSql } from '../../src/segments/count-profiles-left.js';
 import { checkSegmentWork } from '../../src/monitoring/check-segment-work.js';
 import { SegmentHistoryStore } from '../../src/segments/segment-history.store.js';
+import { TimerStore } from '../../src/segments/timer.store.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { runWith, type CommandOutcome } from '../support/command-runner.js';
 import { aTrack, HOUR_MS, MINUTE_MS } from '../support/world.js';
@@ -219,6 +220,21 @@ describe('a recomputation', () => {
     await work().recompute([]);
     await settle();
     expect(await members('viewers')).toBe(PEOPLE + 1);
+  });
+
+  it('has only so many of its people in a batch, and whoever is due by time goes before them', async () => {
+    const timers = new TimerStore();
+    const parts = Array.from({ length: 1_024 }, (_, part) => part);
+    await work().recompute([]);
+    const now = (): number => world.clock.now() + 1;
+    const waits = async (): Promise<boolean> => (await timers.waiting(world.db, parts, 3)) === 3;
+    for (let i = 0; i < 20 && !(await waits()); i++) await world.engine.worker.runOnce();
+    const some = await timers.due(world.db, parts, now(), 100, 2);
+    expect(some.filter(({ isBulk }) => isBulk)).toHaveLength(2);
+    expect(some.slice(-2).every(({ isBulk }) => isBulk)).toBe(true);
+    expect(await timers.due(world.db, parts, now(), 1, 2)).toHaveLength(1);
+    const all = await timers.due(world.db, parts, now(), 100);
+    expect(all.filter(({ isBulk }) => isBulk).length).toBeGreaterThan(2);
   });
 
   it('is withdrawn by who asked for it, unless somebody else wants it, too', async () => {
