@@ -91,7 +91,8 @@ describe('weft export events', () => {
     const all = JSON.stringify(await rowsOf('events.parquet'), (_, v: unknown) =>
       typeof v === 'bigint' ? Number(v) : v,
     );
-    expect(all).not.toMatch(/psst|salary|9000/);
+    // Ids have any four digits in them now and then.
+    expect(all).not.toMatch(/psst|salary|(?<![\da-f-])9000(?![\da-f-])/);
   });
 
   it('takes those of a time, without columns that are dropped, and tells the manifest', async () => {
