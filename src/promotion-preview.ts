@@ -94,7 +94,12 @@ export class PromotionPreviews implements PromotionPreviewer {
     if (taken === 0) throw tooSlow(ask.timeLimitMs ?? 0);
     return {
       ...{ key: ask.key, version: ask.version, active: both.loaded.models.get(ask.key)?.version ?? null },
-      ...{ asOf: clock.now(), profilesTotal: total, profilesSeen: tally.profiles, share: taken / HASH_RANGE },
+      ...{
+        asOf: clock.now(),
+        profilesTotal: total,
+        profilesSeen: tally.profiles + tally.withoutEvents,
+        share: taken / HASH_RANGE,
+      },
       ...tally.finish(),
       notes: notesOf(both, segments, tally, ask),
     };
@@ -105,6 +110,7 @@ export class PromotionPreviews implements PromotionPreviewer {
     const { ask, deadline, tally, total, from, to } = work;
     // Of a slice that is cut short, whoever has a lower id would be there and others not.
     const judged: JudgedProfile[] = [];
+    let withoutEvents = 0;
     for (let after: Uuid | null = null; ;) {
       ask.signal?.throwIfAborted();
       if (deadline?.aborted === true) return false;
@@ -124,11 +130,9 @@ export class PromotionPreviews implements PromotionPreviewer {
           ),
         { isolation: 'REPEATABLE READ', readOnly: true },
       );
-      const page = await judge(
-        work,
-        works.filter(({ work: { anchors: own } }) => own.size > 0),
-        this.#parts.clock.now(),
-      );
+      const withEvents = works.filter(({ work: { anchors: own } }) => own.size > 0);
+      withoutEvents += works.length - withEvents.length;
+      const page = await judge(work, withEvents, this.#parts.clock.now());
       if (deadline === null) for (const each of page) tally.add(each);
       else judged.push(...page);
       ask.onProgress?.(tally.profiles + judged.length, total);
@@ -137,6 +141,7 @@ export class PromotionPreviews implements PromotionPreviewer {
       await new Promise((resolve) => setImmediate(resolve));
     }
     for (const each of judged) tally.add(each);
+    tally.withoutEvents += withoutEvents;
     return true;
   }
 }

@@ -54,6 +54,8 @@ type Counted = Pick<PromotionPreview, 'segments' | 'scores' | 'classes' | 'impac
 /** Adds up what a promotion would change. Memory is bounded whatever the number of profiles. */
 export class PromotionTally {
   profiles = 0;
+  /** Those looked at on whom no event hangs: nobody asks a model about them. */
+  withoutEvents = 0;
   unanswered = 0;
   /** Without a value that stands for a group. */
   ungrouped = 0;

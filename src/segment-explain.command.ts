@@ -99,7 +99,7 @@ function conditionLines(conditions: readonly ExplainedCondition[]): string[] {
         : [
             `${numberText(comparison.value)} ${comparison.op} ${numberText(comparison.threshold)}, margin ${numberText(comparison.margin)}`,
           ]),
-      ...reads.map(readText),
+      ...reads.map((read, at) => readText(read, reads[at - 1])),
       ...(holdsUntil === Infinity || isWhole ? [] : [`until ${formatInstant(holdsUntil)}`]),
     ];
     return [
@@ -109,12 +109,28 @@ function conditionLines(conditions: readonly ExplainedCondition[]): string[] {
   });
 }
 
-function readText({ kind, name, value, eventAt }: ExplainedRead): string {
+/** @param before the one that is told before it */
+function readText({ kind, name, value, eventAt }: ExplainedRead, before: ExplainedRead | undefined): string {
   const at = eventAt === null ? '' : ` at ${formatInstant(eventAt)}`;
   if (kind === 'event') return eventAt === null ? `event ${name} never happened` : `event ${name}, the last one${at}`;
   if (kind === 'step')
-    return `step ${JSON.stringify(value)}, ${name}${eventAt === null ? ', was not reached' : `,${at}`}`;
-  return `${kind} ${name} = ${value === null ? 'unknown' : JSON.stringify(value)}${at}`;
+    return `step ${JSON.stringify(value)}, ${name}${eventAt === null ? missedText(before) : `,${at}`}`;
+  if (kind === 'clock') {
+    const shown = typeof value === 'string' ? value : JSON.stringify(value);
+    return `${name} is ${value === null ? 'unknown: no zone, or no date' : shown}`;
+  }
+  const what = kind === 'feature' && !IS_NAME.test(name) ? name : `${kind} ${name}`;
+  return `${what} = ${value === null ? 'unknown' : JSON.stringify(value)}${at}`;
+}
+
+/** Not of what the condition defines itself. */
+const IS_NAME = /^\w+$/;
+
+/** Of a step that was not reached: the first of these is what all later ones wait for. */
+function missedText(before: ExplainedRead | undefined): string {
+  if (before?.kind !== 'step') return ': no such event that still counts';
+  const step = `step ${JSON.stringify(before.value)}`;
+  return before.eventAt === null ? `: waits for ${step}` : `: no such event that counts since ${step}`;
 }
 
 /** Ages are ms, and large. */

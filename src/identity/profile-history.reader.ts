@@ -18,7 +18,11 @@ export interface ProfileHistory {
 export interface HistoricalIdentifier extends Identifier {
   /** The profile that it stood for before its first move. */
   readonly firstProfileId: Uuid;
+  /** When the first event that names it was accepted, ms; null: not known. */
+  readonly firstAt: number | null;
 }
+
+type SeenIdentifier = Omit<HistoricalIdentifier, 'firstProfileId'>;
 
 export type HistoricalMove = Pick<StoredMove, 'kind' | 'from' | 'to' | 'identifierIds' | 'at' | 'pos' | 'seq'> & {
   readonly cause: StoredMove['cause'] | 'contested';
@@ -142,16 +146,16 @@ export class ProfileHistoryReader {
     return rows.map(({ id }) => id);
   }
 
-  async #identifiers(db: Queryable, profileIds: readonly Uuid[]): Promise<Map<Uuid, Identifier[]>> {
-    const rows = await db.query<Identifier & { readonly profileId: Uuid }>(
-      'SELECT id, ns, value, profile_id AS "profileId" FROM identifiers WHERE profile_id = ANY ($1::uuid[]) ORDER BY id',
+  async #identifiers(db: Queryable, profileIds: readonly Uuid[]): Promise<Map<Uuid, SeenIdentifier[]>> {
+    const rows = await db.query<SeenIdentifier & { readonly profileId: Uuid }>(
+      'SELECT id, ns, value, first_at AS "firstAt", profile_id AS "profileId" FROM identifiers WHERE profile_id = ANY ($1::uuid[]) ORDER BY id',
       [uuidArray(profileIds, (id) => id)],
     );
-    const found = new Map<Uuid, Identifier[]>();
-    for (const { id, ns, value, profileId } of rows) {
+    const found = new Map<Uuid, SeenIdentifier[]>();
+    for (const { profileId, ...identifier } of rows) {
       const own = found.get(profileId);
-      if (own === undefined) found.set(profileId, [{ id, ns, value }]);
-      else own.push({ id, ns, value });
+      if (own === undefined) found.set(profileId, [identifier]);
+      else own.push(identifier);
     }
     return found;
   }

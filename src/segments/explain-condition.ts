@@ -1,11 +1,17 @@
 import type { JsonValue } from '../events/event.model.js';
 import { MIRRORED, type CompareOp } from '../features/compare-value.model.js';
+import { ZONES } from '../platform/zone-cache.js';
 import { listTrait } from '../profiles/list.model.js';
 import { compileValue } from './compile-expression.js';
 import { compileSample, type LeafScope } from './compile-leaf.js';
 import type { EvalContext } from './eval-context.model.js';
 import { ABSENT, type Value } from './expression-values.js';
-import { childrenOf, type Expression, type FeatureReference } from './segment-expression.model.js';
+import {
+  childrenOf,
+  type ClockExpression,
+  type Expression,
+  type FeatureReference,
+} from './segment-expression.model.js';
 
 /** A condition, or a part of one, as it is for one profile at one instant. */
 export interface ExplainedCondition {
@@ -52,10 +58,14 @@ export const READ_KINDS = [
 /** One thing that a condition reads. */
 export interface ExplainedRead {
   readonly kind: (typeof READ_KINDS)[number];
+  /**
+   * Of a feature that the condition defines itself, as the condition writes it; of a clock, what is read of it, as `time of
+   * day in UTC`.
+   */
   readonly name: string;
   /**
    * Null: it is unknown; of an event, how many of its latest times are known that a condition here asks for; of a step of a
-   * funnel or sequence, its number, whether or not it was reached.
+   * funnel or sequence, its number, whether or not it was reached; of a time of day, as `22:15`.
    */
   readonly value: JsonValue;
   /** When the event happened that it is of, the newest of several, ms; null: not known, or there is none. Of a step: when it was reached. */
@@ -92,7 +102,7 @@ export function explainCondition(source: string, root: Expression, scope: Explai
       ...{ parent, value, decides },
       holdsUntil: Math.min(hold === null ? Infinity : hold(scope.ctx, scope.t), referencesHold(node, scope)),
       comparison: parts.length > 0 ? null : comparisonOf(node, scope),
-      reads: parts.length > 0 ? [] : readsOf(node, scope),
+      reads: parts.length > 0 ? [] : readsOf(source, node, scope),
     });
     for (const part of parts) visit(part.node, place, decides && part.decides);
   };
@@ -191,10 +201,10 @@ function compared(value: number, op: CompareOp, threshold: number): ExplainedCom
 }
 
 /** Each once, in the order in which the condition names them. */
-function readsOf(root: Expression, scope: ExplainScope): ExplainedRead[] {
+function readsOf(source: string, root: Expression, scope: ExplainScope): ExplainedRead[] {
   const reads = new Map<string, ExplainedRead>();
   const visit = (node: Expression): void => {
-    const read = readOf(node, scope);
+    const read = readOf(source, node, scope);
     for (const each of read === null ? [] : [read, ...stepsOf(node, scope)]) {
       const key = JSON.stringify([each.kind, each.name, each.kind === 'step' ? each.value : null]);
       if (!reads.has(key)) reads.set(key, each);
@@ -213,7 +223,8 @@ function stepsOf(node: Expression, { leaves, funnelTimes }: ExplainScope): Expla
   return steps.map(({ event }, i) => ({ kind: 'step', name: event, value: i + 1, eventAt: times[i] ?? null }));
 }
 
-function readOf(node: Expression, { leaves, ctx, t, traitTime }: ExplainScope): ExplainedRead | null {
+function readOf(source: string, node: Expression, scope: ExplainScope): ExplainedRead | null {
+  const { leaves, ctx, t, traitTime } = scope;
   const valueOf = (): JsonValue => {
     const value = compileValue(node, leaves).evaluate(ctx, t);
     return value === ABSENT ? null : value;
@@ -221,7 +232,8 @@ function readOf(node: Expression, { leaves, ctx, t, traitTime }: ExplainScope): 
   switch (node.kind) {
     case 'feature': {
       const { eventTs } = ctx.feature(leaves.indexOf(node.feature), t);
-      return { kind: 'feature', name: node.feature.name, value: valueOf(), eventAt: eventTs };
+      const name = node.feature.inline === null ? node.feature.name : textOf(source, node).replace(/\s+/g, ' ');
+      return { kind: 'feature', name, value: valueOf(), eventAt: eventTs };
     }
     case 'last-time':
     case 'age-compare':
@@ -231,10 +243,8 @@ function readOf(node: Expression, { leaves, ctx, t, traitTime }: ExplainScope): 
     }
     case 'trait':
       return { kind: 'trait', name: node.name, value: valueOf(), eventAt: traitTime(node.name) };
-    case 'clock': {
-      const zone = node.zone.kind === 'literal' ? ` ${String(node.zone.value)}` : '';
-      return { kind: 'clock', name: `${node.reading.field}${zone}`, value: valueOf(), eventAt: null };
-    }
+    case 'clock':
+      return clockOf(node, valueOf(), scope);
     case 'groups':
       return { kind: 'groups', name: 'groups', value: valueOf(), eventAt: null };
     case 'model':
@@ -255,6 +265,33 @@ function readOf(node: Expression, { leaves, ctx, t, traitTime }: ExplainScope): 
     default:
       return null;
   }
+}
+
+const CLOCK_NAMES: Readonly<Record<ClockExpression['reading']['field'], string>> = {
+  hour: 'hour',
+  weekday: 'weekday',
+  day: 'day of the month',
+  month: 'month',
+  between: 'time of day',
+  days_until_anniversary: 'days until the anniversary',
+};
+
+/** What the clock shows, where it is only asked whether that lies between two times of day, too. */
+function clockOf(
+  { reading, zone }: ClockExpression,
+  value: JsonValue,
+  { leaves, ctx, t }: ExplainScope,
+): ExplainedRead {
+  const named = compileValue(zone, leaves).evaluate(ctx, t);
+  const offsets = typeof named === 'string' ? ZONES.get(named) : null;
+  const inZone = typeof named === 'string' ? ` in ${named}` : '';
+  const shown = reading.field === 'between' && offsets !== null ? timeOfDay(offsets.toWall(t)) : value;
+  return { kind: 'clock', name: `${CLOCK_NAMES[reading.field]}${inZone}`, value: shown, eventAt: null };
+}
+
+/** @param wallMs what a clock shows, as if it were UTC */
+function timeOfDay(wallMs: number): string {
+  return new Date(wallMs).toISOString().slice(11, 16);
 }
 
 function eventOf({ name, inline }: FeatureReference): string {

@@ -43,6 +43,11 @@ export interface ReplayedHistory {
   readonly owner: Uuid;
   /** Those that live at the end and have events. */
   readonly profiles: readonly ProfileWork[];
+  /**
+   * How many more live at the end, known by identifiers that events name beside the one they hang on: nobody evaluates
+   * them, and they are in no segment.
+   */
+  readonly withoutEvents: number;
   /** In order; with those that emit nothing. */
   readonly changes: readonly FoldChange[];
   readonly events: number;
@@ -126,7 +131,12 @@ export class HistoryReplay {
     }
     await fold.finish(asked.signal);
     const small = fold.pasts.filter(({ isTooBig }) => !isTooBig);
-    return { histories: small.map(replayed), tooBig: tooBig + fold.pasts.length - small.length, damaged, next };
+    return {
+      histories: small.map((past) => replayed(past, plan.toMs)),
+      tooBig: tooBig + fold.pasts.length - small.length,
+      damaged,
+      next,
+    };
   }
 }
 
@@ -210,9 +220,9 @@ class PageFold {
       this.#profiles.set(profile.id, profile);
       this.#pastOf.set(profile.id, past);
     }
-    for (const { firstProfileId, ...identifier } of history.identifiers) {
-      past.ownerOf.set(identifier.id, firstProfileId);
-      this.#profileOf(firstProfileId).identifiers.set(identifier.id, identifier);
+    for (const { id, ns, value, firstProfileId } of history.identifiers) {
+      past.ownerOf.set(id, firstProfileId);
+      this.#profileOf(firstProfileId).identifiers.set(id, { id, ns, value });
     }
     return past;
   }
@@ -307,8 +317,16 @@ function isLiving({ mergedInto, anchors }: ProfileWork): boolean {
   return mergedInto === null && anchors.size > 0;
 }
 
-function replayed({ history, profiles, changes, events, isRevised }: Past): ReplayedHistory {
-  return { owner: history.owner, profiles: profiles.filter(isLiving), changes, events, isRevised };
+function replayed({ history, profiles, changes, events, isRevised }: Past, toMs: number): ReplayedHistory {
+  const firstAt = new Map(history.identifiers.map((identifier) => [identifier.id, identifier.firstAt ?? 0]));
+  const isKnown = ({ mergedInto, anchors, identifiers }: ProfileWork): boolean =>
+    mergedInto === null && anchors.size === 0 && [...identifiers.keys()].some((id) => (firstAt.get(id) ?? 0) <= toMs);
+  return {
+    owner: history.owner,
+    profiles: profiles.filter(isLiving),
+    withoutEvents: profiles.filter(isKnown).length,
+    ...{ changes, events, isRevised },
+  };
 }
 
 /** Definitions by which events are folded in and nobody is in anything. */

@@ -70,6 +70,11 @@ export class PreviewTally {
     this.#draw([{ id, place: sampleNumber('preview', id) }]);
   }
 
+  /** Those who are looked at and are in nothing. */
+  addWithoutEvents(profiles: number): void {
+    this.profiles += profiles;
+  }
+
   /** @param changes of one history, in order */
   addChanges(changes: readonly FoldChange[]): void {
     const counts = this.#counts;

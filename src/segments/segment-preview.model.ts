@@ -31,7 +31,7 @@ export interface SegmentPreview {
   readonly toMs: number;
   /** Profiles that live now. */
   readonly profilesTotal: number;
-  /** Those with events by `toMs` that were looked at; all numbers below are of these. */
+  /** Those that were known by `toMs` and were looked at; all numbers below are of these. */
   readonly profilesSeen: number;
   /** Which part of all people these are, in (0, 1]: drawn by a hash of their ids. */
   readonly share: number;

@@ -156,6 +156,7 @@ export class SegmentPreviews {
         page = await this.#parts.replay.page(plan, slice, after, deadline);
         for (const history of page.histories) {
           tally.addChanges(history.changes);
+          tally.addWithoutEvents(history.withoutEvents);
           left.events += history.events;
           if (history.isRevised) left.revised++;
           left.unanswered += history.profiles.filter(({ stale }) => stale.has(trial.segmentId)).length;

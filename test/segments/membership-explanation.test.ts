@@ -174,6 +174,7 @@ describe('an explanation', () => {
     const { isMember, holdsUntil, conditions } = await explain('ann', 'in_order');
     expect([isMember, holdsUntil]).toEqual([true, START_MS + HOUR_MS]);
     expect(conditions[0]?.comparison).toEqual({ value: 1, op: '==', threshold: 1, margin: 0 });
+    expect(conditions[0]?.reads[0]).toMatchObject({ kind: 'feature', name: 'funnel(["cart", "buy"], "1h")', value: 1 });
     expect(conditions[0]?.reads.slice(1)).toEqual([
       { kind: 'step', name: 'cart', value: 1, eventAt: START_MS },
       { kind: 'step', name: 'buy', value: 2, eventAt: null },
@@ -189,10 +190,13 @@ describe('an explanation', () => {
     expect([isMember, holdsUntil]).toEqual([true, eleven]);
     expect(conditions[1]).toMatchObject({
       ...{ value: true, holdsUntil: eleven },
-      reads: [{ kind: 'clock', name: 'between UTC', value: true, eventAt: null }],
+      reads: [{ kind: 'clock', name: 'time of day in UTC', value: '22:16', eventAt: null }],
     });
     // Nobody knows her zone.
-    expect(conditions[2]).toMatchObject({ value: null, reads: [{ kind: 'clock', value: null }, { name: 'zone' }] });
+    expect(conditions[2]).toMatchObject({
+      value: null,
+      reads: [{ kind: 'clock', name: 'hour', value: null }, { name: 'zone' }],
+    });
   });
 
   it('tells unknown from not true', async () => {
@@ -282,9 +286,15 @@ describe('weft segment explain', () => {
     expect(stdout).toContain('120 > 100, margin 20');
     const ordered = (await run('in_order', '--identifier', 'user_id:ann')).stdout;
     expect(ordered).toContain('1 == 1, margin 0');
-    expect(ordered).toMatch(/ step 1, cart, at 2023-11-14T22:13:20.000Z\n *step 2, buy, was not reached\n/);
+    expect(ordered).toMatch(
+      / step 1, cart, at 2023-11-14T22:13:20.000Z\n *step 2, buy: no such event that counts since step 1\n/,
+    );
+    expect(ordered).toContain(' funnel(["cart", "buy"], "1h") = 1 at ');
+    expect(ordered).not.toContain('_funnel');
+    const none = (await run('bought', '--identifier', 'user_id:ann')).stdout;
+    expect(none).toMatch(/step 1, view: no such event that still counts\n *step 2, cart: waits for step 1\n/);
     const asleep = (await run('at_night', '--identifier', 'user_id:ann')).stdout;
-    expect(asleep).toMatch(/clock between UTC = true\n *until 2023-11-14T23:00:00.000Z\n/);
+    expect(asleep).toMatch(/time of day in UTC is 22:\d\d\n *until 2023-11-14T23:00:00.000Z\n/);
     await run('spender', '--identifier', 'user_id:bob');
     const [{ profile_id: id = '' } = {}] = await world.db.query<{ profile_id?: string }>(
       'SELECT profile_id FROM identifiers WHERE id = $1',

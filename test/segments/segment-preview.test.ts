@@ -190,6 +190,26 @@ describe('a preview', () => {
     expect(await world.feed()).toEqual(before);
   });
 
+  it('looks at everybody whom a search finds, also at who is known by an identifier beside that of others alone', async () => {
+    // A profile has five phones at most: the sixth is nobody's, and the event hangs on the user.
+    for (const digit of '123456') await world.accept([anIdentify({ user_id: 'one', phone: `+44207946000${digit}` })]);
+    await world.accept([aTrack('called_us', { user_id: 'one' })]);
+    await world.drain();
+    const [row] = await world.db.query<{ people: number; idle: number }>(
+      `SELECT count(*)::int4 AS people, (count(*) FILTER (WHERE NOT EXISTS (
+          SELECT FROM identifiers i JOIN anchor_states a ON a.anchor_id = i.id WHERE i.profile_id = p.id)))::int4 AS idle
+       FROM profiles p WHERE merged_into IS NULL`,
+    );
+    expect(row).toEqual({ people: people + 2, idle: 1 });
+    const found = await preview({ expression: '!performed("called_us")' });
+    expect([found.profilesSeen, found.profilesTotal]).toEqual([people + 2, people + 2]);
+    // No event hangs on them, so they are in nothing, also where the condition would be true of them.
+    expect(found.size).toBe(people);
+    const before = await preview({ expression: '!performed("called_us")' }, { toMs: world.clock.now() - 1 });
+    expect(before.profilesSeen).toBe(people);
+    people += 2;
+  });
+
   it('of a sample looks at about as many as asked, says which part they are, and draws the same ones again', async () => {
     const asked = { maxProfiles: Math.floor(people / 2) };
     const [first, again] = [

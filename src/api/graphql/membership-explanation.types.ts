@@ -38,13 +38,16 @@ class ConditionReadType {
   @Field(() => ReadKindType, { description: 'Which sort of thing it is.' })
   kind!: string;
 
-  @Field(() => String, { description: 'Its name or key; of a feature that the condition defines itself, a made one.' })
+  @Field(() => String, {
+    description:
+      'Its name or key; of a feature that the condition defines itself, as it is written; of a clock, what is read.',
+  })
   name!: string;
 
   @Field(() => Json, {
     nullable: true,
     description:
-      'What it is; of an event, how many of its latest times are known; of a step, its number. Null: unknown.',
+      'What it is; of an event, how many of its latest times are known; of a step, its number; of a time of day, as 22:15. Null: unknown.',
   })
   value!: JsonValue;
 

@@ -151,7 +151,7 @@ export class SegmentPreviewType {
   @Field(() => Int, { description: 'How many profiles there are.' })
   profilesTotal!: number;
 
-  @Field(() => Int, { description: 'How many were looked at that had events by then.' })
+  @Field(() => Int, { description: 'How many were looked at that were known by then.' })
   profilesSeen!: number;
 
   @Field(() => Float, { description: 'Which part of all people these are, above 0 and up to 1.' })
