@@ -49,6 +49,7 @@ describe('readConfig', () => {
       WEFT_PARITY_SHARE_PERCENT: '101',
       WEFT_PARITY_PROFILES_PER_MINUTE: 'many',
       WEFT_SEGMENT_MIN_SIZE: 'small',
+      WEFT_SEGMENT_MIN_JACCARD_PERCENT: '101',
       WEFT_HOST: 'two words',
       WEFT_PUBLIC_URL: 'weft.example.org',
       WEFT_TRUSTED_PROXIES: '10.0.0.0/33',

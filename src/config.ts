@@ -4,6 +4,7 @@ import { isIssuerUrl, parseRoleGrants, type OidcSettings, type RoleGrant } from 
 import { WeftError } from './platform/errors.js';
 import { nearestName } from './platform/near-names.js';
 import { DEFAULT_MIN_SEGMENT_SIZE } from './segments/guard-segments.js';
+import { DEFAULT_MIN_JACCARD } from './segments/refresh.model.js';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -42,6 +43,8 @@ export interface Config {
   readonly parityProfilesPerMinute: number;
   /** `WEFT_SEGMENT_MIN_SIZE`: segments with fewer members are warned of; 0: none are. */
   readonly minSegmentSize: number;
+  /** `WEFT_SEGMENT_MIN_JACCARD_PERCENT`: segments that keep fewer of their members in a refresh are told of, in 0…1; 0: none are. */
+  readonly minSegmentJaccard: number;
   /** `WEFT_HOST`: the address that the server listens on. */
   readonly host: string;
   /** `WEFT_PORT`; 0: any free one. */
@@ -129,6 +132,8 @@ export function readConfig(env: Environment = process.env): Config {
     parityShare: reader.read('WEFT_PARITY_SHARE_PERCENT', 10, integer(0, 100)) / 100,
     parityProfilesPerMinute: reader.read('WEFT_PARITY_PROFILES_PER_MINUTE', 60, integer(0, 6_000)),
     minSegmentSize: reader.read('WEFT_SEGMENT_MIN_SIZE', DEFAULT_MIN_SEGMENT_SIZE, integer(0, 1_000_000)),
+    minSegmentJaccard:
+      reader.read('WEFT_SEGMENT_MIN_JACCARD_PERCENT', DEFAULT_MIN_JACCARD * 100, integer(0, 100)) / 100,
     host: reader.read('WEFT_HOST', '127.0.0.1', host),
     port: reader.read('WEFT_PORT', 4_000, integer(0, 65_535)),
     publicUrl: reader.read('WEFT_PUBLIC_URL', null, publicUrl),
@@ -174,6 +179,7 @@ export const CONFIG_VARIABLES = [
   'WEFT_PARITY_SHARE_PERCENT',
   'WEFT_PARITY_PROFILES_PER_MINUTE',
   'WEFT_SEGMENT_MIN_SIZE',
+  'WEFT_SEGMENT_MIN_JACCARD_PERCENT',
   'WEFT_HOST',
   'WEFT_PORT',
   'WEFT_PUBLIC_URL',

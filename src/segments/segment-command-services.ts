@@ -4,6 +4,7 @@ import { WeftError } from '../platform/errors.js';
 import { nameHint } from '../platform/near-names.js';
 import type { Database } from '../platform/postgres.js';
 import { DEFAULT_MIN_SEGMENT_SIZE } from './guard-segments.js';
+import { RefreshReader } from './refresh.reader.js';
 import { SegmentGuards } from './segment-guards.reader.js';
 import { SegmentHistoryReader } from './segment-history.reader.js';
 import { SegmentWorkReader } from './segment-work.reader.js';
@@ -16,6 +17,7 @@ export interface SegmentCommandServices {
   readonly versions: Pick<SegmentVersionReader, 'page'>;
   readonly work: Pick<SegmentWorkReader, 'read'>;
   readonly histories: Pick<SegmentHistoryReader, 'periods' | 'alerts'>;
+  readonly refreshes: Pick<RefreshReader, 'page'>;
   readonly guards: Pick<SegmentGuards, 'warnings'>;
   readonly service: Pick<
     SegmentService,
@@ -34,6 +36,7 @@ export function segmentServices(
     versions: new SegmentVersionReader(db),
     work: new SegmentWorkReader(db),
     histories: new SegmentHistoryReader(db),
+    refreshes: new RefreshReader(db),
     guards: new SegmentGuards(db, clock, minSegmentSize),
     service,
   };

@@ -2,7 +2,14 @@ import { Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable } from '../platform/command-line.js';
 import { WeftError } from '../platform/errors.js';
 import { formatInstant } from '../platform/instant.js';
-import { KEPT_PERIODS, lastPeriods, startOf, STEP_MS, type SegmentStep } from './segment-history.model.js';
+import {
+  KEPT_PERIODS,
+  lastPeriods,
+  startOf,
+  STEP_MS,
+  type SegmentStep,
+  type StoredSegmentAlert,
+} from './segment-history.model.js';
 import { missingSegment, type SegmentCommandDeps } from './segment-command-services.js';
 
 interface Options {
@@ -47,14 +54,18 @@ async function history(deps: SegmentCommandDeps, key: string, options: Options):
       similarity === null ? '-' : similarity.toFixed(3),
     ]);
     deps.stdout.write(textTable([[step, 'members', 'entered', 'left', 'by edits', 'similarity'], ...rows]));
-    for (const { kind, since, expected, seen } of alerts) {
-      const much = kind === 'changes_low' ? 'Few' : 'Many';
-      deps.stderr.write(
-        `${much} changes since ${formatInstant(since)}: ${String(seen)}, where ${String(expected)} are usual.\n`,
-      );
-    }
+    for (const alert of alerts) deps.stderr.write(`${alertText(alert)}\n`);
     return EXIT_CODES.ok;
   });
+}
+
+function alertText({ kind, since, expected, seen }: StoredSegmentAlert): string {
+  if (kind === 'refresh_unstable') {
+    const kept = `${String(seen)} of ${String(expected)} who were in it before or after were in it both times`;
+    return `Refreshed at ${formatInstant(since)}, with most members others: ${kept}. See weft segment stability.`;
+  }
+  const much = kind === 'changes_low' ? 'Few' : 'Many';
+  return `${much} changes since ${formatInstant(since)}: ${String(seen)}, where ${String(expected)} are usual.`;
 }
 
 /** @throws WeftError BAD_REQUEST */

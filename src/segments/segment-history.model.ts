@@ -66,16 +66,19 @@ function similarityOf(before: number | null, { size, stayed }: SegmentPeriod): n
 }
 
 /** Far fewer changes than usual, or far more. */
-export const SEGMENT_ALERT_KINDS = ['changes_low', 'changes_high'] as const;
+export const VOLUME_ALERT_KINDS = ['changes_low', 'changes_high'] as const;
+/** And that a segment kept few of its members when what decides changed. */
+export const SEGMENT_ALERT_KINDS = [...VOLUME_ALERT_KINDS, 'refresh_unstable'] as const;
 export type SegmentAlertKind = (typeof SEGMENT_ALERT_KINDS)[number];
 
-/** That more or fewer people enter and leave a segment than use to. */
+/** That more or fewer people enter and leave a segment than use to, or that most of them were others at once. */
 export interface SegmentAlert {
   readonly kind: SegmentAlertKind;
   /** ms. */
   readonly since: number;
-  /** Changes that would be usual since then. */
+  /** Changes that would be usual since then; of `refresh_unstable`, who was in it before or after. */
   readonly expected: number;
+  /** Changes; of `refresh_unstable`, who was in it before and after. */
   readonly seen: number;
 }
 

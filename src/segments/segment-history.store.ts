@@ -100,17 +100,19 @@ export class SegmentHistoryStore {
     return row?.isNew === true;
   }
 
-  /** Ends those that are open and not among these; returns what it ended. */
+  /** Ends those of these kinds that are open and not among these; returns what it ended. */
   async close(
+    kinds: readonly SegmentAlertKind[],
     standing: readonly { readonly segmentId: number; readonly kind: SegmentAlertKind }[],
     nowMs: number,
   ): Promise<readonly { readonly segmentId: number; readonly kind: SegmentAlertKind }[]> {
     return this.#db.query(
-      `UPDATE segment_alerts a SET ended_at = $3::int8 WHERE ended_at IS NULL AND NOT EXISTS (
+      `UPDATE segment_alerts a SET ended_at = $3::int8
+       WHERE ended_at IS NULL AND kind = ANY ($4::text[]) AND NOT EXISTS (
          SELECT FROM unnest($1::int4[], $2::text[]) AS f (segment_id, kind)
          WHERE f.segment_id = a.segment_id AND f.kind = a.kind)
        RETURNING segment_id AS "segmentId", kind`,
-      [standing.map(({ segmentId }) => segmentId), standing.map(({ kind }) => kind), nowMs],
+      [standing.map(({ segmentId }) => segmentId), standing.map(({ kind }) => kind), nowMs, kinds],
     );
   }
 

@@ -6,6 +6,7 @@ import {
   SEGMENT_STEPS,
   startOf,
   STEP_MS,
+  VOLUME_ALERT_KINDS,
   type SegmentAlert,
   type SegmentAlertKind,
   type SegmentPeriod,
@@ -107,7 +108,7 @@ export class SegmentWatch {
       standing.push({ segmentId, kind: alert.kind });
       if (await this.#store.open(segmentId, alert)) observer.began(key, alert);
     }
-    for (const { segmentId, kind } of await this.#store.close(standing, clock.now())) {
+    for (const { segmentId, kind } of await this.#store.close(VOLUME_ALERT_KINDS, standing, clock.now())) {
       const key = keys.get(segmentId) ?? (await new SegmentReader(db).byIds([segmentId]))[0]?.key;
       if (key !== undefined) observer.ended(key, kind);
     }

@@ -9,6 +9,7 @@ import type { SegmentWork } from './recompute.model.js';
 import type { SegmentRequirements } from './parse-segment.js';
 import { missingSegment, type SegmentCommandDeps, type SegmentCommandServices } from './segment-command-services.js';
 import { segmentHistoryCommand } from './segment-history.command.js';
+import { segmentStabilityCommand } from './segment-stability.command.js';
 import { addTemplateCommands } from './segment-template.command.js';
 import type { SegmentRule } from './segment-rule.model.js';
 import { MAX_SEGMENT_VERSION, type SegmentVersion } from './segment-version.reader.js';
@@ -37,6 +38,7 @@ Examples:
   weft segment list
   weft segment show cart_abandoned --json
   weft segment history cart_abandoned --by hour --last 24
+  weft segment stability cart_abandoned
   weft segment versions cart_abandoned
   weft segment restore cart_abandoned 2
   weft segment shadow cart_abandoned
@@ -45,7 +47,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed (no such segment, still referred to), 2 wrong use, or a condition that is not valid.`;
 
-/** `weft segment check|templates|new|list|show|history|versions|restore|shadow|activate|archive`. */
+/** `weft segment check|templates|new|list|show|history|stability|versions|restore|shadow|activate|archive`. */
 export function segmentCommand(deps: SegmentCommandDeps): Command {
   const command = new Command('segment').description('look at segments, and put them in and out of service');
   command.addHelpText('after', HELP);
@@ -68,6 +70,7 @@ export function segmentCommand(deps: SegmentCommandDeps): Command {
     .action((key: string, options: Options) => runCommand(deps, () => show(deps, key, options)));
   addTemplateCommands(command, deps);
   command.addCommand(segmentHistoryCommand(deps));
+  command.addCommand(segmentStabilityCommand(deps));
   command
     .command('versions <key>')
     .description('what a segment has said, when and by whom, the newest version first')

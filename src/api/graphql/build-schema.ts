@@ -43,6 +43,7 @@ import { SegmentResolver } from './segment.resolver.js';
 import { SegmentProposalResolver } from './segment-proposal.resolver.js';
 import { SegmentOverlapResolver } from './segment-overlap.resolver.js';
 import { SegmentHistoryResolver } from './segment-history.resolver.js';
+import { SegmentRefreshResolver } from './segment-refresh.resolver.js';
 import { PromotionPreviewResolver } from './promotion-preview.resolver.js';
 import { SegmentPreviewResolver } from './segment-preview.resolver.js';
 import { SegmentShadowResolver } from './segment-shadow.resolver.js';
@@ -88,6 +89,7 @@ export function buildApiSchema(): GraphQLSchema {
       KeyResolver,
       SourceResolver,
       SegmentHistoryResolver,
+      SegmentRefreshResolver,
       SegmentOverlapResolver,
       SegmentProposalResolver,
       SegmentShadowResolver,

@@ -63,6 +63,7 @@ export const REVIEW_CURSOR = new CursorCodec({ kind: 'identity_reviews', version
 export const GENERIC_CURSOR = new CursorCodec({ kind: 'generic_values', version: 1 }, { at: 'integer', id: 'text' });
 export const MERGE_CURSOR = new CursorCodec({ kind: 'merges', version: 1 }, { at: 'integer', id: 'text' });
 export const SEGMENT_VERSION_CURSOR = new CursorCodec({ kind: 'segment_versions', version: 1 }, { version: 'integer' });
+export const SEGMENT_REFRESH_CURSOR = new CursorCodec({ kind: 'segment_refreshes', version: 1 }, { id: 'integer' });
 /** `jaccard`: as JavaScript writes the number. */
 export const SEGMENT_PAIR_CURSOR = new CursorCodec(
   { kind: 'segment_pairs', version: 1 },

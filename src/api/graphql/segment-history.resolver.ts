@@ -31,11 +31,13 @@ const SegmentStepType = enumOf('SegmentStep', 'How finely time is divided.', SEG
 
 const SegmentAlertKindType = enumOf(
   'SegmentAlertKind',
-  'What is unusual about how people enter and leave a segment.',
+  'What is unusual about who enters and leaves a segment.',
   SEGMENT_ALERT_KINDS,
   {
     changes_low: 'Far fewer changes than at the same hours of other weeks.',
     changes_high: 'Far more changes than at the same hours of other weeks.',
+    refresh_unstable:
+      'What decides changed, and most of its members were others at once; told for 7 days, or until it is refreshed again.',
   },
 );
 
@@ -86,10 +88,16 @@ class SegmentAlertType {
   @Field(() => DateTime, { nullable: true, description: 'When it was over; null: it is not.' })
   endedAt!: number | null;
 
-  @Field(() => Float, { description: 'How many changes would have been usual in that time, as of the last look.' })
+  @Field(() => Float, {
+    description:
+      'How many changes would have been usual in that time, as of the last look; for `REFRESH_UNSTABLE`, how many people were in it before or after.',
+  })
   expected!: number;
 
-  @Field(() => Float, { description: 'How many changes came, as of the last look.' })
+  @Field(() => Float, {
+    description:
+      'How many changes came, as of the last look; for `REFRESH_UNSTABLE`, how many people were in it before and after.',
+  })
   seen!: number;
 }
 
