@@ -9,10 +9,15 @@ import type { Database } from './platform/postgres.js';
 import { readWorks } from './profile-snapshot.reader.js';
 import type { ProfileReader } from './profiles/profile.reader.js';
 import { isSealed } from './profiles/trait-definition.model.js';
-import { MIN_GROUP, PromotionTally, type Answered, type JudgedProfile } from './promotion-tally.js';
+import { PromotionTally, type Answered, type JudgedProfile } from './promotion-tally.js';
 import type { RegisteredModel } from './scoring/model-manifest.model.js';
 import type { Prediction } from './scoring/prediction.model.js';
-import type { PromotionAsk, PromotionPreview, PromotionPreviewer } from './scoring/promotion-preview.model.js';
+import {
+  MIN_GROUP,
+  type PromotionAsk,
+  type PromotionPreview,
+  type PromotionPreviewer,
+} from './scoring/promotion-preview.model.js';
 import type { Scorer } from './scoring/scorer.js';
 import type { CompiledSegment } from './segments/compile-segment.js';
 import type { SegmentIndex } from './segments/definitions.model.js';

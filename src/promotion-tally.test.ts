@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PromotionTally, type JudgedProfile } from './promotion-tally.js';
 
@@ -86,11 +87,56 @@ describe('what a promotion would change', () => {
     expect(impacts).toEqual([
       {
         ...{ segment: 'keen', trait: 'gender', unknown: 60, leastBefore: null, leastAfter: 0.5 },
+        tooSmall: { groups: 1, people: 29 },
         groups: [
           { value: 'm', people: 80, rateBefore: 0, rateAfter: 0.6, ratioBefore: null, ratioAfter: 1 },
           { value: 'f', people: 40, rateBefore: 0, rateAfter: 0.3, ratioBefore: null, ratioAfter: 0.5 },
         ],
       },
     ]);
+  });
+
+  it('lets few people neither raise a verdict nor hide one, nor be the measure of others', () => {
+    const selected = (group: string, people: number, chosen: number): JudgedProfile[] =>
+      many(people, (i) => aProfile({ group, inAfter: [i < chosen] }));
+    const judged = (...people: readonly JudgedProfile[][]) => {
+      const [impact] = tallyOf(people.flat(), 'gender').impacts;
+      return [impact?.leastAfter ?? null, impact?.groups.map(({ ratioAfter }) => ratioAfter)] as const;
+    };
+    // 4 of 40 is twice the rate of all others, by four people; nobody of 60 is what would be 3 people at 5 %.
+    expect(judged(selected('a', 1000, 50), selected('b', 900, 45), selected('x', 40, 4))).toEqual([1, [1, 1, null]]);
+    expect(judged(selected('a', 1000, 50), selected('b', 900, 45), selected('x', 60, 0))).toEqual([1, [1, 1, null]]);
+    // Nobody of 100 is what would be 5 people; and few others do not take that back.
+    expect(judged(selected('a', 1000, 50), selected('f', 100, 0))).toEqual([0, [1, 0]]);
+    expect(judged(selected('a', 1000, 50), selected('f', 100, 0), selected('x', 40, 4))).toEqual([0, [1, 0, null]]);
+    expect(judged(selected('a', 1000, 4), selected('b', 1000, 0))).toEqual([null, [null, null]]);
+    expect(judged(selected('a', 1000, 50), selected('x', 29, 0))).toEqual([null, [1]]);
+  });
+
+  it('gives no verdict by fewer people than it states, whatever the groups', () => {
+    const aGroup = fc.tuple(fc.integer({ min: 1, max: 200 }), fc.integer({ min: 0, max: 200 }));
+    fc.assert(
+      fc.property(fc.array(aGroup, { maxLength: 5 }), (groups) => {
+        const people = groups.flatMap(([size, chosen], at) =>
+          many(size, (i) => aProfile({ group: `g${String(at)}`, inAfter: [i < chosen] })),
+        );
+        const told = groups
+          .map(([size, chosen]) => ({ size, chosen: Math.min(size, chosen) }))
+          .filter(({ size }) => size >= 30);
+        // Fractions held against each other by whole numbers.
+        const best = told
+          .filter(({ chosen }) => chosen >= 5)
+          .reduce((most, each) => (each.chosen * most.size > most.chosen * each.size ? each : most), {
+            size: 1,
+            chosen: 0,
+          });
+        const judged = told.filter(({ size }) => best.chosen > 0 && size * best.chosen >= 5 * best.size);
+        const ratios = judged.map(({ size, chosen }) => (chosen * best.size) / (size * best.chosen));
+        const [impact] = tallyOf(people, 'gender').impacts;
+        const least = ratios.length < 2 ? null : Math.min(...ratios);
+        if (least === null) expect(impact?.leastAfter ?? null).toBeNull();
+        else expect(impact?.leastAfter).toBeCloseTo(least, 9);
+      }),
+    );
   });
 });

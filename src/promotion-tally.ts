@@ -1,13 +1,15 @@
 import { countsIn, equalBins, populationStability } from './monitoring/compare-distributions.js';
 import { ThinnedSample } from './platform/thinned-sample.js';
 import { mayTellText } from './features/feature-statistics.model.js';
-import type {
-  ClassShift,
-  ImpactGroup,
-  PromotionPreview,
-  ScoreShift,
-  SegmentImpact,
-  SegmentShift,
+import {
+  MIN_GROUP,
+  MIN_SELECTED,
+  type ClassShift,
+  type ImpactGroup,
+  type PromotionPreview,
+  type ScoreShift,
+  type SegmentImpact,
+  type SegmentShift,
 } from './scoring/promotion-preview.model.js';
 
 /** What a version says of one profile. */
@@ -37,8 +39,6 @@ const MAX_SCORES = 50_000;
 const MAX_CLASSES = 100;
 const MAX_CLASS_MOVES = 100;
 const OTHER_CLASS = '(other)';
-/** Groups of fewer people are not told of: a rate of them says little of a group and much of its people. */
-export const MIN_GROUP = 30;
 const MAX_GROUPS = 20;
 /** Values that are counted, of a trait that may be of any text. */
 const MAX_VALUES = 1_000;
@@ -134,6 +134,8 @@ export class PromotionTally {
       .filter(([value, { people }]) => people >= MIN_GROUP && mayTellText(value))
       .sort(([a, m], [b, n]) => n.people - m.people || (a < b ? -1 : 1))
       .slice(0, MAX_GROUPS);
+    const small = [...this.#groups.values()].filter(({ people }) => people < MIN_GROUP);
+    const tooSmall = { groups: small.length, people: small.reduce((sum, { people }) => sum + people, 0) };
     const unknown = this.profiles - told.reduce((sum, [, { people }]) => sum + people, 0);
     return this.#segments.map((segment, i) => {
       const rates = told.map(([value, { people, before, after }]) => ({
@@ -141,15 +143,14 @@ export class PromotionTally {
         rateBefore: (before[i] ?? 0) / people,
         rateAfter: (after[i] ?? 0) / people,
       }));
-      const mostBefore = Math.max(0, ...rates.map(({ rateBefore }) => rateBefore));
-      const mostAfter = Math.max(0, ...rates.map(({ rateAfter }) => rateAfter));
-      const groups = rates.map((group): ImpactGroup => ({
+      const before = ratiosOf(rates.map(({ people, rateBefore: rate }) => ({ people, rate })));
+      const after = ratiosOf(rates.map(({ people, rateAfter: rate }) => ({ people, rate })));
+      const groups = rates.map((group, at): ImpactGroup => ({
         ...group,
-        ratioBefore: mostBefore === 0 ? null : group.rateBefore / mostBefore,
-        ratioAfter: mostAfter === 0 ? null : group.rateAfter / mostAfter,
+        ratioBefore: before[at] ?? null,
+        ratioAfter: after[at] ?? null,
       }));
-      const leastBefore = leastOf(groups.map(({ ratioBefore }) => ratioBefore));
-      return { segment, trait, groups, unknown, leastBefore, leastAfter: leastOf(groups.map((g) => g.ratioAfter)) };
+      return { segment, trait, groups, unknown, tooSmall, leastBefore: leastOf(before), leastAfter: leastOf(after) };
     });
   }
 }
@@ -165,6 +166,20 @@ function shiftOf(key: string, counts: SegmentCounts): SegmentShift {
   const { before, entering, leaving } = counts;
   const either = before + entering;
   return { key, ...counts, churn: either === 0 ? 0 : (entering + leaving) / either };
+}
+
+/**
+ * The rate of each group, of the highest one that is not of a few people; null where it cannot be told from it by so few,
+ * so that they neither raise a verdict nor are the measure of others.
+ */
+function ratiosOf(groups: readonly { readonly people: number; readonly rate: number }[]): (number | null)[] {
+  const most = Math.max(0, ...groups.map(({ people, rate }) => (enough(people * rate) ? rate : 0)));
+  return groups.map(({ people, rate }) => (enough(people * most) ? rate / most : null));
+}
+
+/** As a product of a count and a rate, whose last bit may be missing. */
+function enough(selected: number): boolean {
+  return Math.round(selected * 1e6) / 1e6 >= MIN_SELECTED;
 }
 
 /** One group has nobody to be compared with. */

@@ -5,11 +5,13 @@ import { capitalised, jsonOfModel, parseVersion, sentence } from './model-text.j
 import type { ModelService } from './model.service.js';
 import {
   FOUR_FIFTHS,
+  MIN_GROUP,
   stabilityWords,
   traitAsked,
   type PromotionAsk,
   type PromotionPreview,
   type PromotionPreviewer,
+  type SegmentImpact,
 } from './promotion-preview.model.js';
 
 export interface PromoteCommandDeps extends CommandIo {
@@ -155,9 +157,10 @@ function classLines({ classes }: PromotionPreview): string[] {
 }
 
 function impactLines({ impacts }: PromotionPreview): string[] {
-  return impacts.flatMap(({ segment, trait, groups, unknown, leastBefore, leastAfter }) => [
+  return impacts.flatMap(({ segment, trait, groups, unknown, tooSmall, leastBefore, leastAfter }) => [
     '',
-    `${segment} by ${trait}: ${impactWords(leastAfter)}; before ${leastBefore === null ? '-' : leastBefore.toFixed(2)}; ${String(unknown)} people in no group`,
+    `${segment} by ${trait}: ${impactWords(leastAfter)}; before ${leastBefore === null ? 'too few' : leastBefore.toFixed(2)}; ${String(unknown)} people in no group`,
+    ...(tooSmall.groups === 0 ? [] : [`  not judged: ${smallWords(tooSmall)}`]),
     ...(groups.length === 0
       ? []
       : [
@@ -167,15 +170,20 @@ function impactLines({ impacts }: PromotionPreview): string[] {
               `  ${g.value}`,
               String(g.people),
               ...[g.rateBefore, g.rateAfter].map((rate) => `${(100 * rate).toFixed(1)} %`),
-              ...[g.ratioBefore, g.ratioAfter].map((ratio) => (ratio === null ? '-' : ratio.toFixed(2))),
+              ...[g.ratioBefore, g.ratioAfter].map((ratio) => (ratio === null ? 'too few' : ratio.toFixed(2))),
             ]),
           ]).trimEnd(),
         ]),
   ]);
 }
 
+function smallWords({ groups, people }: SegmentImpact['tooSmall']): string {
+  const [first, second] = [groups === 1 ? 'a group' : `${String(groups)} groups`, people === 1 ? 'person' : 'people'];
+  return `${first} of fewer than ${String(MIN_GROUP)} people, ${String(people)} ${second} in all`;
+}
+
 function impactWords(least: number | null): string {
-  if (least === null) return 'no two groups to compare';
+  if (least === null) return 'too few people to say';
   const words = least < FOUR_FIFTHS ? 'below four fifths, which is evidence of adverse impact' : 'within four fifths';
   return `lowest ratio ${least.toFixed(2)}, ${words}`;
 }

@@ -91,9 +91,11 @@ export interface SegmentImpact {
   readonly groups: readonly ImpactGroup[];
   /** People of groups that are too small to be told of, or too many; and without a value. */
   readonly unknown: number;
+  /** Groups that are too small to be told of or judged, and the people in them. */
+  readonly tooSmall: { readonly groups: number; readonly people: number };
   /**
    * The lowest ratio of all groups, before and after: below 0.8 is evidence of adverse impact by the four-fifths rule (29
-   * CFR 1607.4(D)). Null: fewer than two groups, or nobody is selected.
+   * CFR 1607.4(D)). Null: there are no two groups of which there are enough people to say.
    */
   readonly leastBefore: number | null;
   readonly leastAfter: number | null;
@@ -105,7 +107,7 @@ export interface ImpactGroup {
   /** Share of the group that is in the segment, 0 to 1. */
   readonly rateBefore: number;
   readonly rateAfter: number;
-  /** That share, of the share of the group of which most are; null: nobody is selected. */
+  /** That share, of the share of the group of which most are; null: of so few people it would say nothing. */
   readonly ratioBefore: number | null;
   readonly ratioAfter: number | null;
 }
@@ -117,6 +119,14 @@ export interface PromotionPreviewer {
 }
 
 export const FOUR_FIFTHS = 0.8;
+/** Groups of fewer people are not told of: a rate of them says little of a group and much of its people. */
+export const MIN_GROUP = 30;
+/**
+ * A rate is held against another one only where so many of the group are in the segment, or would be at the other rate:
+ * below that a few people decide. The usual bound of approximations to counts (W. G. Cochran, "Some methods for
+ * strengthening the common χ² tests", Biometrics 10, 1954).
+ */
+export const MIN_SELECTED = 5;
 
 /** What a population stability index is taken to say: N. Siddiqi, "Credit Risk Scorecards", 2006. */
 export function stabilityWords(psi: number): string {

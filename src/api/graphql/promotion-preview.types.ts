@@ -1,4 +1,5 @@
 import { Field, Float, Int, ObjectType } from 'type-graphql';
+import { MIN_GROUP, MIN_SELECTED } from '../../scoring/promotion-preview.model.js';
 import { DateTime } from './scalars.js';
 
 @ObjectType('PromotionSegmentShift', { simpleResolvers: true, description: 'What a promotion would do to a segment.' })
@@ -106,12 +107,24 @@ class PromotionImpactGroup {
 
   @Field(() => Float, {
     nullable: true,
-    description: 'Their share, divided by that of the group of which most are in it; null: nobody is.',
+    description: `Their share, divided by that of the group of which most are in it; null: too few to say, fewer than ${String(MIN_SELECTED)} at that share.`,
   })
   ratioBefore!: number | null;
 
-  @Field(() => Float, { nullable: true, description: 'The same by the other version; null: nobody is.' })
+  @Field(() => Float, { nullable: true, description: 'The same by the other version; null: too few to say.' })
   ratioAfter!: number | null;
+}
+
+@ObjectType('PromotionSmallGroups', {
+  simpleResolvers: true,
+  description: `Groups of fewer than ${String(MIN_GROUP)} people, of which nothing is told or judged.`,
+})
+class PromotionSmallGroups {
+  @Field(() => Int, { description: 'How many groups.' })
+  groups!: number;
+
+  @Field(() => Int, { description: 'How many people are in them.' })
+  people!: number;
 }
 
 @ObjectType('PromotionImpact', {
@@ -131,10 +144,13 @@ class PromotionImpact {
   @Field(() => Int, { description: 'How many people are in no group that is told.' })
   unknown!: number;
 
+  @Field(() => PromotionSmallGroups, { description: 'What is not judged.' })
+  tooSmall!: PromotionSmallGroups;
+
   @Field(() => Float, {
     nullable: true,
     description:
-      'The lowest ratio of a group by the version that answers now: below 0.8 is evidence of adverse impact by the four-fifths rule (29 CFR 1607.4(D)). Null: there are no two groups, or nobody is in it.',
+      'The lowest ratio of a group by the version that answers now: below 0.8 is evidence of adverse impact by the four-fifths rule (29 CFR 1607.4(D)). Null: there are no two groups of which there are enough people to say, which is neither a good sign nor a bad one.',
   })
   leastBefore!: number | null;
 
