@@ -5,6 +5,7 @@ import { WeftError } from '../platform/errors.js';
 import { MODEL_LIMITS } from './model-manifest.model.js';
 import type { ModelReader } from './model.reader.js';
 import type { ModelService } from './model.service.js';
+import { modelDetails } from './model-details.js';
 import { capitalised, jsonOfModel, parsePercent, parseVersion, sentence, stageText } from './model-text.js';
 import { parseManifest } from './parse-manifest.js';
 import { addPromoteCommand, type PromoteCommandDeps } from './promote.command.js';
@@ -30,6 +31,7 @@ golden vectors come out right, and answers once it is promoted.
 Examples:
   weft model register intent.onnx intent.manifest.yaml --promote
   weft model list
+  weft model show purchase_intent          (metrics, fairness, latency; 2 behind it: version 2)
   weft model promote purchase_intent 2 --dry-run       (what would change)
   weft model promote purchase_intent 2
   weft model canary purchase_intent 3 --percent 5      (for 5 of 100 people; abort ends it, promote is for all)
@@ -39,7 +41,7 @@ Examples:
 Exit codes: 0 done, 1 failed (no such version, still asked by a segment), 2 wrong use, or the model does not fit its
 manifest or the features.`;
 
-/** `weft model register|list|promote|canary|abort|rollback|retire|edge`. */
+/** `weft model register|list|show|promote|canary|abort|rollback|retire|edge`. */
 export function modelCommand(deps: ModelCommandDeps): Command {
   const command = new Command('model').description('register models, and put them in and out of service');
   command.addHelpText('after', HELP);
@@ -56,6 +58,14 @@ export function modelCommand(deps: ModelCommandDeps): Command {
     .description('all versions, newest first')
     .option('--json', 'as JSON')
     .action((options: Options) => runCommand(deps, () => list(deps, options)));
+  command
+    .command('show <key>')
+    .argument('[version]', 'its number; left out: the one that is active, else the newest', parseVersion)
+    .description('what a version reads and says, how fast it is, and its metrics, fairness and training set')
+    .option('--json', 'as JSON')
+    .action((key: string, version: number | undefined, options: Options) =>
+      runCommand(deps, () => show(deps, key, version, options)),
+    );
   addPromoteCommand(command, deps);
   command
     .command('canary <key>')
@@ -144,6 +154,35 @@ async function list(deps: ModelCommandDeps, options: Options): Promise<number> {
     }
     return EXIT_CODES.ok;
   });
+}
+
+async function show(deps: ModelCommandDeps, key: string, version: number | undefined, options: Options) {
+  return deps.withModels(async ({ reader }) => {
+    const versions = (await reader.all()).filter((model) => model.key === key);
+    const model =
+      version === undefined
+        ? (versions.find(({ stage }) => stage === 'active') ?? versions[0])
+        : versions.find((each) => each.version === version);
+    if (model === undefined)
+      throw missingModel(
+        key,
+        versions.map((each) => each.version),
+      );
+    deps.stdout.write(options.json === true ? jsonText(jsonOfModel(model)) : modelDetails(model));
+    return EXIT_CODES.ok;
+  });
+}
+
+function missingModel(key: string, versions: readonly number[]): WeftError {
+  const isKnown = versions.length > 0;
+  return new WeftError(
+    'NOT_FOUND',
+    isKnown ? `model ${key} has no such version` : `there is no model ${key.slice(0, 100)}`,
+    {
+      where: isKnown ? 'version' : 'key',
+      hint: isKnown ? `its newest one is ${String(versions[0])}` : 'weft model list shows those that there are',
+    },
+  );
 }
 
 async function canary(

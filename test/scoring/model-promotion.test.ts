@@ -183,6 +183,18 @@ describe('a promotion', () => {
     expect(impact?.leastAfter).toBe(Math.min(...(impact?.groups ?? []).map(({ ratioAfter }) => ratioAfter ?? NaN)));
   });
 
+  it('is of versions that are shown in words', async () => {
+    const shown = await weft('show', KEY);
+    expect(shown).toMatchObject({ code: 0, stderr: '' });
+    expect(shown.stdout).toMatch(/^Model several_outputs version 2\n/);
+    expect(shown.stdout).toMatch(/^ {2}says +a score; a label: long, short; an embedding$/m);
+    expect(shown.stdout).toMatch(/^ {2}one row takes +[\d.e-]+ ms alone \(99th percentile\), [\d.e-]+ ms among many/m);
+    expect((await weft('show', KEY, '1')).stdout).toMatch(/^ {2}stage +retired$/m);
+    expect(JSON.parse((await weft('show', KEY, '1', '--json')).stdout)).toMatchObject({ key: KEY, version: 1 });
+    expect((await weft('show', KEY, '7')).stderr).toContain('its newest one is 2');
+    expect((await weft('show', 'nobody')).stderr).toContain('there is no model nobody');
+  });
+
   it('is shown by the command, by a sample that is always the same, and nothing is changed', async () => {
     const before = await members();
     const shown = await weft('promote', KEY, '1', '--dry-run', '--by', 'trait.gender');
