@@ -64,6 +64,8 @@ export interface TransactionOptions {
   readonly readOnly?: boolean;
   /** Past this the connection is closed and the transaction rolled back. Default 30 s. */
   readonly timeoutMs?: number;
+  /** Of one statement in it. Default: as of all others, 30 s. */
+  readonly statementTimeoutMs?: number;
 }
 
 /**
@@ -144,10 +146,14 @@ export class Database implements Queryable {
    */
   async transaction<T>(work: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     const lease = await this.#lease(options.timeoutMs ?? TRANSACTION_TIMEOUT_MS);
-    const tx = new Transaction(lease.client);
+    const { statementTimeoutMs } = options;
+    const tx = new Transaction(lease.client, statementTimeoutMs);
     let working: Promise<unknown> = Promise.resolve();
     try {
       await lease.client.query(beginStatement(options));
+      if (statementTimeoutMs !== undefined) {
+        await lease.client.query(`SET LOCAL statement_timeout = ${String(statementTimeoutMs)}`);
+      }
       const running = work(tx);
       working = running;
       const result = await Promise.race([running, lease.expired]);
@@ -299,7 +305,11 @@ export class Transaction implements Queryable {
   /** What made every statement after it fail. */
   #failure: SqlError | null = null;
 
-  constructor(private readonly client: pg.PoolClient) {}
+  /** @param statementTimeoutMs what the server is told, where it is not what all others have */
+  constructor(
+    private readonly client: pg.PoolClient,
+    private readonly statementTimeoutMs?: number,
+  ) {}
 
   async query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]> {
     return (await this.#send<Row>({ text }, values)).rows;
@@ -318,8 +328,11 @@ export class Transaction implements Queryable {
     statement: { name?: string; text: string },
     values: readonly unknown[] | undefined,
   ): Promise<SqlResult<Row>> {
+    const { statementTimeoutMs: allowedMs } = this;
+    const patient =
+      allowedMs === undefined ? statement : { ...statement, query_timeout: allowedMs + SILENCE_TIMEOUT_MS };
     try {
-      return await send<Row>(this.#live(), statement, values);
+      return await send<Row>(this.#live(), patient, values);
     } catch (error) {
       if (!(error instanceof SqlError)) throw error;
       this.#failure ??= error;
@@ -343,7 +356,7 @@ export class Transaction implements Queryable {
 
 async function send<Row>(
   target: pg.Pool | pg.PoolClient,
-  statement: { name?: string; text: string },
+  statement: { name?: string; text: string; query_timeout?: number },
   values: readonly unknown[] | undefined,
 ): Promise<SqlResult<Row>> {
   try {

@@ -81,7 +81,7 @@ export class OverlapStore {
         );
         return { measuredAt: nowMs, share, leftOut };
       },
-      { timeoutMs: TIMEOUT_MS },
+      { timeoutMs: TIMEOUT_MS, statementTimeoutMs: TIMEOUT_MS },
     );
   }
 }

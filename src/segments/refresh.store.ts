@@ -54,7 +54,7 @@ export class RefreshStore {
         await tx.execute(ADVANCE, [place.head]);
         return refreshes.length;
       },
-      { timeoutMs: TIMEOUT_MS },
+      { timeoutMs: TIMEOUT_MS, statementTimeoutMs: TIMEOUT_MS },
     );
   }
 }

@@ -238,6 +238,9 @@ describe('migrations', () => {
       const { options } = await createDataSource(fresh.url, { statementTimeoutMs: 100 });
       const impatient = await Database.open(new DataSource({ ...options, migrations: [Slow1800000000000] }));
       await expect(impatient.query('SELECT pg_sleep(0.3)')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      // One transaction may take its time, and nobody after it.
+      await impatient.transaction((tx) => tx.query('SELECT pg_sleep(0.3)'), { statementTimeoutMs: 20_000 });
+      await expect(impatient.query('SELECT pg_sleep(0.3)')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
       expect(await impatient.runMigrations()).toEqual(['Slow1800000000000']);
       await impatient.close();
     } finally {
