@@ -1,6 +1,7 @@
 import type { Uuid } from '../platform/ids.js';
 import type { Queryable } from '../platform/postgres.js';
 import type { AttemptFailure } from './next-attempt.js';
+import type { AttemptStore } from './run-attempts.js';
 import { RUN_FIELDS, SCHEDULE_FIELDS } from './schedule.reader.js';
 import {
   SCHEDULE_LIMITS,
@@ -14,7 +15,7 @@ import {
 /** A run, and the schedule that it is of. */
 export interface OpenRun {
   readonly run: ScheduleRun;
-  readonly schedule: Schedule;
+  readonly terms: Schedule;
 }
 
 export interface NewRun {
@@ -30,7 +31,7 @@ export interface NewRun {
 const MAX_AT_ONCE = SCHEDULE_LIMITS.maxSchedules;
 
 /** Rows of `schedules` and `schedule_runs`. */
-export class ScheduleStore {
+export class ScheduleStore implements AttemptStore<OpenRun> {
   constructor(private readonly db: Queryable) {}
 
   async count(): Promise<number> {
@@ -144,13 +145,13 @@ export class ScheduleStore {
   }
 
   /** The run as it is then; null where it is gone or begun. */
-  async begin(id: Uuid, nowMs: number): Promise<ScheduleRun | null> {
+  async begin({ run: { id }, terms }: OpenRun, nowMs: number): Promise<OpenRun | null> {
     const [run] = await this.db.query<ScheduleRun>(
       `UPDATE schedule_runs r SET status = 'running', attempts = attempts + 1, started_at = $2
        WHERE r.id = $1 AND r.status = 'waiting' RETURNING ${RUN_FIELDS}`,
       [id, nowMs],
     );
-    return run ?? null;
+    return run === undefined ? null : { run, terms };
   }
 
   /** False where it was cancelled or removed meanwhile. */
@@ -198,7 +199,7 @@ export class ScheduleStore {
   }
 
   /** Removes the oldest of the runs that are over, beyond those that are kept. */
-  async sweepRuns(key: string): Promise<void> {
+  async sweep({ terms: { key } }: OpenRun): Promise<void> {
     await this.db.execute(
       `DELETE FROM schedule_runs WHERE schedule_key = $1 AND status NOT IN ('waiting', 'running') AND id IN (
          SELECT id FROM schedule_runs WHERE schedule_key = $1 ORDER BY due_at DESC, id DESC OFFSET $2 LIMIT 1000)`,
@@ -207,9 +208,9 @@ export class ScheduleStore {
   }
 
   async #open(rest: string, values: readonly unknown[]): Promise<OpenRun[]> {
-    const rows = await this.db.query<{ run: ScheduleRun; schedule: Schedule }>(
+    const rows = await this.db.query<OpenRun>(
       `SELECT (SELECT to_jsonb(x) FROM (SELECT ${RUN_FIELDS}) x) AS run,
-              (SELECT to_jsonb(x) FROM (SELECT ${SCHEDULE_FIELDS}) x) AS schedule
+              (SELECT to_jsonb(x) FROM (SELECT ${SCHEDULE_FIELDS}) x) AS terms
        FROM schedule_runs r JOIN schedules s ON s.key = r.schedule_key WHERE ${rest}`,
       values,
     );
