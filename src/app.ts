@@ -5,7 +5,8 @@ import { ApiKeyService } from './api/auth/api-key.service.js';
 import { ApiKeyStore } from './api/auth/api-key.store.js';
 import type { Config } from './config.js';
 import { createLoads, type Loads } from './create-loads.js';
-import { createSegmentJobs, type SegmentJobParts } from './create-segment-jobs.js';
+import { segmentJobKinds, type SegmentJobParts } from './create-segment-jobs.js';
+import { startBackgroundJobs, type BackgroundJobs } from './create-background-jobs.js';
 import { startSchedules, type Schedules } from './create-schedules.js';
 import {
   startTrainingSetExports,
@@ -92,6 +93,8 @@ export interface App extends Loads {
   readonly letters: DeadLetterService;
   readonly webhooks: Webhooks;
   readonly schedules: Schedules;
+  /** What somebody asks for once, and takes long. */
+  readonly jobs: BackgroundJobs;
   readonly endpoints: Endpoints;
   readonly trainingSets: TrainingSetExports;
   readonly plans: PlanService;
@@ -286,16 +289,13 @@ async function startStandingWork(
     Pick<App, 'engine' | 'config'> &
     Pick<SegmentJobParts, 'accept' | 'sources'> & { readonly loads: Loads },
   runs: Lifecycle | null,
-): Promise<Pick<App, 'schedules' | 'trainingSets' | 'endpoints'>> {
+): Promise<Pick<App, 'schedules' | 'jobs' | 'trainingSets' | 'endpoints'>> {
   const { db, clock, engine, config } = parts;
-  const { services, segmentWork } = engine;
-  const jobs = createSegmentJobs({
-    ...{ db, clock, accept, sources, segments: services.segments, segmentWork },
-    sleep: (ms, signal) => sleep(ms, undefined, { signal }),
-  });
+  const segmentJobs = segmentJobKinds({ db, clock, engine, config, accept, sources });
   const persons = createEndpointPersons({ db, clock, definitions: engine.definitions });
   return {
-    schedules: await startSchedules({ ...loads, ...parts, jobs }, runs),
+    schedules: await startSchedules({ ...loads, ...parts, jobs: segmentJobs.byTheClock }, runs),
+    jobs: await startBackgroundJobs(parts, segmentJobs.once, runs),
     trainingSets: await startTrainingSetExports(parts, runs),
     endpoints: await startEndpoints(
       { ...parts, secret, listen, persons, sealer: engine.sealer, networks: config.endpointNetworks },

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from './platform/clock.js';
 import { WeftError } from './platform/errors.js';
 import type { Uuid } from './platform/ids.js';
+import { isKey, KEY_HINT } from './platform/key.js';
 import { formatInstant } from './platform/instant.js';
 import type { Database, Transaction } from './platform/postgres.js';
 import type { ListOrigin } from './profiles/list.model.js';
@@ -84,7 +85,34 @@ export function takeSnapshot(
   return snapshotSegment(parts, { ...ask, maxMembers: MAX_ASKED_MEMBERS });
 }
 
-async function liveSegment(db: Database, key: string): Promise<StoredSegment & { activeVersion: number }> {
+/**
+ * That a snapshot can be asked for; the feed is looked into once it is taken.
+ * @throws WeftError NOT_FOUND, BAD_REQUEST, CONFLICT
+ */
+export async function demandSnapshot(
+  { db, now }: Pick<SegmentSnapshotParts, 'db' | 'now'>,
+  { segment, list, asOf }: SegmentSnapshotAsk,
+): Promise<void> {
+  await activeSegment(db, segment);
+  if (asOf !== null && asOf > now()) throw toCome(asOf);
+  if (!isKey(list)) {
+    throw new WeftError('BAD_REQUEST', 'a list cannot be called so', { where: 'list', hint: KEY_HINT });
+  }
+  if ((await new ListReader(db).byKey(list)) !== null) {
+    throw taken(list, 'is there already', `take another key, or remove it by weft list rm ${list}`);
+  }
+}
+
+function toCome(asOf: number): WeftError {
+  return new WeftError('BAD_REQUEST', `${formatInstant(asOf)} is to come`, {
+    where: 'asOf',
+    hint: 'leave it out for now',
+  });
+}
+
+type LiveSegment = StoredSegment & { readonly activeVersion: number };
+
+async function activeSegment(db: Database, key: string): Promise<LiveSegment> {
   const segment = await new SegmentReader(db).byKey(key);
   if (segment === null) {
     throw new WeftError('NOT_FOUND', `there is no segment ${key}`, { where: 'segment', hint: 'list the segments' });
@@ -96,6 +124,11 @@ async function liveSegment(db: Database, key: string): Promise<StoredSegment & {
       hint: `let it decide by weft segment activate ${key}, or see whom it would have by weft segment preview ${key}`,
     });
   }
+  return { ...segment, activeVersion };
+}
+
+async function liveSegment(db: Database, key: string): Promise<LiveSegment> {
+  const segment = await activeSegment(db, key);
   const { profilesLeft } = await new SegmentProgressReader(db).of([]);
   if (profilesLeft > 0) {
     throw new WeftError('CONFLICT', `${String(profilesLeft)} profiles have yet to be evaluated`, {
@@ -103,7 +136,7 @@ async function liveSegment(db: Database, key: string): Promise<StoredSegment & {
       hint: 'wait until a worker has done so: what was activated last may have other members by then',
     });
   }
-  return { ...segment, activeVersion };
+  return segment;
 }
 
 /** Whether the feed tells who was in a segment at a past instant. @throws WeftError BAD_REQUEST, CONFLICT */
@@ -114,9 +147,7 @@ async function demandHistory(
 ): Promise<void> {
   if (asOf === null) return;
   const at = formatInstant(asOf);
-  if (asOf > now()) {
-    throw new WeftError('BAD_REQUEST', `${at} is to come`, { where: 'asOf', hint: 'leave it out for now' });
-  }
+  if (asOf > now()) throw toCome(asOf);
   const preview = `weft segment preview ${key} --as-of ${at} tells how many its condition would have had`;
   if (asOf < createdAt) {
     throw new WeftError('CONFLICT', `segment ${key} was not there at ${at}`, { where: 'asOf', hint: preview });

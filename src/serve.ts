@@ -99,7 +99,7 @@ export async function serve(app: App): Promise<{ readonly url: string }> {
           matching: engine.matching,
           profileExports: createProfileExports({ db, clock, log: engine.log, definitions }),
           sources: app.sources,
-          schedules: app.schedules.service,
+          ...{ schedules: app.schedules.service, jobs: app.jobs.service },
           trainingSets: app.trainingSets,
           keys: app.keys,
           credentials: credentialsOf(app),

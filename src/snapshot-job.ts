@@ -76,7 +76,7 @@ export class SnapshotJobKind implements JobKind {
     if (!isTaken) {
       // An attempt whose process was killed has left it.
       if (known !== null) await lists.remove(key);
-      await this.#evaluated(signal);
+      await untilEvaluated(this.parts, signal);
       const onProgress = (done: number, total: number): void => {
         report({ done, total });
       };
@@ -94,18 +94,6 @@ export class SnapshotJobKind implements JobKind {
       ...held,
     ];
     return { isDone: true, note: parts.join(', '), result: { list: key, segment, taken, refused, removed } };
-  }
-
-  /**
-   * Waits a while until everybody is evaluated by what is in force: a list that was removed, by an earlier run or just
-   * now, is a change of definitions.
-   */
-  async #evaluated(signal: AbortSignal): Promise<void> {
-    const { db, now, sleep } = this.parts;
-    const reader = new SegmentProgressReader(db);
-    for (const untilMs = now() + MAX_WAIT_MS; now() < untilMs; await sleep(POLL_MS, signal)) {
-      if ((await reader.of([])).profilesLeft === 0) return;
-    }
   }
 
   /** Also what attempts that were killed have left. */
@@ -137,6 +125,20 @@ const MAX_TOLD = 3;
 const MAX_WAIT_MS = 600_000;
 const POLL_MS = 1_000;
 const INSTANT = /^_\d{8}_\d{4}$/;
+
+/**
+ * Waits a while until everybody is evaluated by what is in force: a list that was removed, by an earlier run or just
+ * now, is a change of definitions.
+ */
+export async function untilEvaluated(
+  { db, now, sleep }: Pick<SnapshotJobParts, 'db' | 'now' | 'sleep'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const reader = new SegmentProgressReader(db);
+  for (const untilMs = now() + MAX_WAIT_MS; now() < untilMs; await sleep(POLL_MS, signal)) {
+    if ((await reader.of([])).profilesLeft === 0) return;
+  }
+}
 
 /** By the minute, in UTC: they sort by when they were taken, and no local time comes twice. @param dueAt ms */
 export function snapshotKey(prefix: string, dueAt: number): string {

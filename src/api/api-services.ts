@@ -43,6 +43,7 @@ import type { ListService } from '../profiles/list.service.js';
 import type { ConsentService } from '../profiles/consent.service.js';
 import type { ProfileReader } from '../profiles/profile.reader.js';
 import type { TraitDefinitionService } from '../profiles/trait-definition.service.js';
+import type { BackgroundJobService } from '../schedules/background-job.service.js';
 import type { ScheduleService } from '../schedules/schedule.service.js';
 import type { ModelService } from '../scoring/model.service.js';
 import type { GraphRunner } from '../scoring/graph-runner.js';
@@ -126,6 +127,7 @@ export interface WiredServices {
   readonly profileExports: ProfileExports;
   readonly sources: SourceService;
   readonly schedules: ScheduleService;
+  readonly jobs: BackgroundJobService;
   readonly trainingSets: TrainingSetAnswers;
   readonly keys: ApiKeyService;
   /** Of all who may ask, by key or otherwise. */

@@ -36,7 +36,7 @@ export function failureOf(error: unknown): AttemptFailure {
 
 export const TIMED_OUT: AttemptFailure = {
   code: 'UNAVAILABLE',
-  message: 'the attempt took longer than the schedule allows',
+  message: 'the attempt took longer than it may',
   isLasting: false,
 };
 

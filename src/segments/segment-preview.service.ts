@@ -38,6 +38,9 @@ export interface PreviewAsk {
   readonly signal?: AbortSignal;
 }
 
+/** What is asked of one that a worker makes. */
+export type PreviewJobAsk = Pick<PreviewAsk, 'segment' | 'fromMs' | 'toMs' | 'maxProfiles' | 'flapsAbove'>;
+
 interface SegmentPreviewParts {
   readonly db: Database;
   readonly clock: Clock;
@@ -71,6 +74,13 @@ export class SegmentPreviews {
 
   constructor(parts: SegmentPreviewParts) {
     this.#parts = parts;
+  }
+
+  /** That it can be asked. @throws WeftError as {@link preview}, which looks at nobody here */
+  async check(ask: PreviewAsk): Promise<void> {
+    const nowMs = this.#parts.clock.now();
+    checkTimes(ask, ask.toMs ?? nowMs, nowMs);
+    await this.#parts.trial(ask.segment);
   }
 
   /**

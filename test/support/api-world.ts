@@ -1,5 +1,6 @@
 import { createGraphRunner } from '../../src/create-scorer.js';
 import { createHistoricalFeatures } from '../../src/create-historical-features.js';
+import { createBackgroundJobs, type BackgroundJobs } from '../../src/create-background-jobs.js';
 import { createSegmentPreviews } from '../../src/create-segment-previews.js';
 import { BoundedPreviews } from '../../src/api/bounded-previews.js';
 import { createPromotionPreviews } from '../../src/create-promotion-previews.js';
@@ -31,7 +32,7 @@ import {
 } from '../../src/create-training-set-exports.js';
 import { createWebhooks } from '../../src/create-webhooks.js';
 import { createApiServer, type ApiServerDependencies } from '../../src/api/server.js';
-import { createSegmentJobs } from '../../src/create-segment-jobs.js';
+import { createSegmentJobs, createSegmentOnceJobs } from '../../src/create-segment-jobs.js';
 import { createLoads } from '../../src/create-loads.js';
 import { createDeadLetters } from '../../src/create-dead-letters.js';
 import { DefinitionsLoader } from '../../src/definitions.js';
@@ -77,6 +78,7 @@ export interface ApiWorld extends World {
   readonly services: WiredServices;
   readonly hub: ChangeHub;
   readonly trainingSets: TrainingSetExports;
+  readonly jobs: BackgroundJobs;
   /** Errors that callers saw only the id of. */
   readonly defects: unknown[];
   readonly keys: Readonly<Record<ApiScope, string>>;
@@ -157,6 +159,18 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     observer: { ended: () => undefined, defect: onDefect, evicted: () => undefined, foldersDiffer: () => undefined },
     ...options.trainingSets,
   });
+  const { segments } = engine.services;
+  const { sealer } = engine;
+  const previewParts = { db, clock, sealer, definitions, segments, minSegmentSize: DEFAULT_MIN_SEGMENT_SIZE };
+  const previews = createSegmentPreviews(previewParts);
+  const jobs = createBackgroundJobs({
+    ...{ db, clock, onError: onDefect },
+    kinds: createSegmentOnceJobs(
+      { db, clock, accept: engine.accept, sources, segments, sleep: () => Promise.resolve() },
+      previews,
+    ),
+    observer: { ended: () => undefined, defect: onDefect },
+  });
   const services: WiredServices = {
     db,
     clock,
@@ -216,6 +230,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
         }),
       ],
     }),
+    jobs: jobs.service,
     trainingSets,
     keys,
     credentials: options.credentials?.({ keys, sources, clock, metrics }) ?? keys,
@@ -225,17 +240,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     mergeProposals: createMergeProposals({ db, clock, minSegmentSize: DEFAULT_MIN_SEGMENT_SIZE }),
     takeSnapshot: (lists, ask) => takeSnapshot({ db, clock }, lists, ask),
     segmentGuards: new SegmentGuards(db, clock, DEFAULT_MIN_SEGMENT_SIZE),
-    segmentPreviews: new BoundedPreviews(
-      createSegmentPreviews({
-        db,
-        clock,
-        sealer: engine.sealer,
-        definitions,
-        segments: engine.services.segments,
-        minSegmentSize: DEFAULT_MIN_SEGMENT_SIZE,
-      }),
-      { what: 'segments', command: 'weft segment preview' },
-    ),
+    segmentPreviews: new BoundedPreviews(previews, { what: 'segments', command: 'weft segment preview' }),
     promotionPreviews: new BoundedPreviews(
       createPromotionPreviews({ db, clock, definitions, models: engine.services.models, observer: {} }),
       { what: 'promotions', command: 'weft model promote --dry-run' },
@@ -309,6 +314,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
     services,
     hub,
     trainingSets,
+    jobs,
     defects,
     keys: secrets,
     readThroughs: () => readThroughs,
@@ -322,6 +328,7 @@ export async function createApiWorld(options: ApiWorldOptions = {}): Promise<Api
       await app.close();
       await services.audit.stop();
       await hub.close();
+      await jobs.runner.stop();
       await world.close();
     },
   };

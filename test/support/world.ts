@@ -109,6 +109,8 @@ export interface World {
   ): Promise<AcceptResult[]>;
   /** Applies everything there is. */
   drain(): Promise<void>;
+  /** The same, and evaluates whom definitions that changed concern: they are due a millisecond later, to which the clock goes. */
+  settle(): Promise<void>;
   defineFeatures(features: readonly FeatureDefinition[]): Promise<void>;
   /** @param more of its rule, if there is more */
   defineSegment(key: string, expression: string, more?: Partial<SegmentRule>): Promise<void>;
@@ -190,6 +192,11 @@ export async function createWorld(startMs = START_MS, options: WorldOptions = {}
       return engine.accept.accept({ id, key }, events, { historical });
     },
     drain: () => engine.worker.drain(),
+    settle: async () => {
+      await engine.worker.drain();
+      clock.advance(1);
+      await engine.worker.drain();
+    },
     defineFeatures: async (features) => {
       await engine.services.features.apply({
         views: [{ name: 'test', description: '', source: null, features }],

@@ -22,7 +22,7 @@ export interface EndpointRunnerOptions {
 }
 
 /** Of the advisory lock of the one process that sends; any number, the same in each release. */
-const SENDER_LOCK = 7_729_118;
+const SENDER_LOCK = 7_729_119;
 const EVERY_MS = 1_000;
 /** Between two counts of what has yet to be delivered, ms. */
 const NOTE_EVERY_MS = 15_000;

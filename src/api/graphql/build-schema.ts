@@ -48,6 +48,7 @@ import { PromotionPreviewResolver } from './promotion-preview.resolver.js';
 import { SegmentPreviewResolver } from './segment-preview.resolver.js';
 import { SegmentShadowResolver } from './segment-shadow.resolver.js';
 import { SegmentTemplateResolver } from './segment-template.resolver.js';
+import { SegmentJobResolver } from './segment-job.resolver.js';
 import { SegmentWorkResolver } from './segment-work.resolver.js';
 import { SourceActivityResolver } from './source-activity.resolver.js';
 import { SourceResolver } from './source.resolver.js';
@@ -95,6 +96,7 @@ export function buildApiSchema(): GraphQLSchema {
       SegmentShadowResolver,
       SegmentTemplateResolver,
       SegmentWorkResolver,
+      SegmentJobResolver,
       SourceActivityResolver,
       SourceRetentionResolver,
       PlanResolver,

@@ -43,6 +43,10 @@ export const ENTITY_RECORD_CURSOR = new CursorCodec(
   { kind: 'entity_records', version: 1 },
   { occurredAt: 'integer', source: 'integer', messageId: 'text' },
 );
+export const SEGMENT_JOB_CURSOR = new CursorCodec(
+  { kind: 'segment_jobs', version: 1 },
+  { requestedAt: 'integer', id: 'text' },
+);
 export const TRAINING_SET_CURSOR = new CursorCodec(
   { kind: 'training_sets', version: 1 },
   { createdAt: 'integer', id: 'text' },

@@ -10,7 +10,7 @@ import { DateTime } from './scalars.js';
 import { SegmentPreviewInput, SegmentPreviewType } from './segment-preview.types.js';
 
 @ArgsType()
-class PreviewTimes {
+export class PreviewTimes {
   @Field(() => DateTime, { nullable: true, description: 'Who would be in it then. Default: now.' })
   asOf?: number | null;
 
@@ -60,7 +60,10 @@ export class SegmentPreviewResolver {
 }
 
 /** @throws WeftError BAD_REQUEST */
-function spanOf({ asOf, from, to }: PreviewTimes): { readonly fromMs: number | null; readonly toMs: number | null } {
+export function spanOf({ asOf, from, to }: PreviewTimes): {
+  readonly fromMs: number | null;
+  readonly toMs: number | null;
+} {
   if (asOf != null && (from != null || to != null)) {
     throw refused('asOf', 'an instant and a span cannot both be asked about', 'give asOf, or from and to');
   }
@@ -69,7 +72,7 @@ function spanOf({ asOf, from, to }: PreviewTimes): { readonly fromMs: number | n
 }
 
 /** @throws WeftError BAD_REQUEST */
-function trialOf({ key, expression, minDwell, purposes, ...more }: SegmentPreviewInput): TrialAsk {
+export function trialOf({ key, expression, minDwell, purposes, ...more }: SegmentPreviewInput): TrialAsk {
   const { exitExpression = null, activeFrom = null, activeUntil = null } = more;
   if ((key == null) === (expression == null)) {
     throw refused('segment', 'it takes a segment or a condition', 'give key, or expression');
