@@ -7,8 +7,8 @@ import type { SegmentAlertObserver } from './segment-watch.js';
 import { SegmentHistoryStore } from './segment-history.store.js';
 import { SegmentReader } from './segment.reader.js';
 
-/** Changes that one measurement reads, about: some two minutes of one core of PostgreSQL. */
-const MAX_MEASURED_CHANGES = 20_000_000;
+/** Changes that one measurement reads, about: less than a minute of one core of PostgreSQL. */
+const MAX_MEASURED_CHANGES = 5_000_000;
 const LOOK_EVERY_MS = 60_000;
 
 export interface RefreshWatchOptions {
