@@ -70,6 +70,17 @@ describe('what a promotion would change', () => {
     expect(scores?.psi).toBeCloseTo(expected, 12);
   });
 
+  it('tells groups that only got other names from groups that are others', () => {
+    const shifted = (after: (i: number) => string) =>
+      tallyOf(
+        many(100, (i) =>
+          aProfile({ before: { score: null, class: i < 50 ? 'a' : 'b' }, after: { score: null, class: after(i) } }),
+        ),
+      ).classes;
+    expect(shifted((i) => (i < 50 ? 'b' : 'c'))).toMatchObject({ agreement: 0, adjustedRand: 1 });
+    expect(shifted((i) => (i % 2 === 0 ? 'a' : 'b'))?.adjustedRand).toBeCloseTo(-0.01, 3);
+  });
+
   it('compares the rates of groups by four fifths, and tells nothing of small ones', () => {
     // 48 of 80 and 12 of 40: rates of 60 and 30 per cent, a ratio of one half.
     const selected = (group: string, people: number, chosen: number): JudgedProfile[] =>

@@ -1,4 +1,5 @@
 import { countsIn, equalBins, populationStability } from './monitoring/compare-distributions.js';
+import { adjustedRandIndex } from './segments/adjusted-rand.js';
 import { ThinnedSample } from './platform/thinned-sample.js';
 import { mayTellText } from './features/feature-statistics.model.js';
 import {
@@ -231,6 +232,13 @@ function classShift(counts: ReadonlyMap<string, ReadonlyMap<string, number>>): C
     names.map((name) => moves.reduce((total, move) => total + (move[of] === name ? move.profiles : 0), 0));
   return {
     psi: populationStability(sum('before'), sum('after')),
+    adjustedRand: adjustedRandIndex(
+      moves.map(({ before, after, profiles: count }) => ({
+        before: names.indexOf(before),
+        after: names.indexOf(after),
+        count,
+      })),
+    ),
     agreement: moves.reduce((same, move) => same + (move.before === move.after ? move.profiles : 0), 0) / all,
     moves: moves
       .sort((a, b) => b.profiles - a.profiles || (a.before + a.after < b.before + b.after ? -1 : 1))

@@ -147,13 +147,23 @@ const MAX_MOVES = 10;
 
 function classLines({ classes }: PromotionPreview): string[] {
   if (classes === null) return [];
-  const { psi, agreement, moves } = classes;
+  const { psi, agreement, adjustedRand, moves } = classes;
   const others = moves.filter(({ before, after }) => before !== after);
   return [
     '',
     `Classes: ${stabilityWords(psi)} (PSI ${psi.toFixed(3)}), the same for ${(100 * agreement).toFixed(1)} %`,
+    ...(adjustedRand === null
+      ? []
+      : [`         ${randWords(adjustedRand)} (adjusted Rand index ${adjustedRand.toFixed(3)})`]),
     ...others.slice(0, MAX_MOVES).map(({ before, after, profiles }) => `  ${before} → ${after}: ${String(profiles)}`),
   ];
+}
+
+/** What an adjusted Rand index is taken to say: D. Steinley, Psychological Methods 9 (2004), 386–396. */
+function randWords(index: number): string {
+  if (index >= 0.9995) return 'the same people are together';
+  if (index >= 0.9) return 'nearly the same people are together';
+  return index >= 0.65 ? 'to some degree the same people are together' : 'other people are together';
 }
 
 function impactLines({ impacts }: PromotionPreview): string[] {

@@ -73,6 +73,11 @@ export interface ClassShift {
   readonly psi: number;
   /** Share of the profiles that both versions give the same class, 0 to 1. */
   readonly agreement: number;
+  /**
+   * Adjusted Rand index of the two (Hubert and Arabie 1985), at most 1: how alike the groups of people are, whatever they
+   * are called. Null: of fewer than two people.
+   */
+  readonly adjustedRand: number | null;
   /** How many go from which class to which, most first. */
   readonly moves: readonly ClassMove[];
 }

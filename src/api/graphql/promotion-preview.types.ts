@@ -87,6 +87,14 @@ class PromotionClassShift {
   @Field(() => Float, { description: 'Share of the profiles to whom both versions give the same one, from 0 to 1.' })
   agreement!: number;
 
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      'Adjusted Rand index (Hubert and Arabie 1985), -0.5 to 1: how alike the groups are, whatever they are called; 1 where ' +
+      'they only got other names, about 0 where the old ones say nothing of the new ones; null: of fewer than two profiles.',
+  })
+  adjustedRand!: number | null;
+
   @Field(() => [PromotionClassMove], { description: 'Which become which, the most frequent first; at most 100.' })
   moves!: readonly PromotionClassMove[];
 }
