@@ -1,4 +1,5 @@
 import { FeatureReader } from '../features/feature.reader.js';
+import type { Uuid } from '../platform/ids.js';
 import type { Database, Transaction } from '../platform/postgres.js';
 import { measureRefresh, type FoundChange, type NewRefresh, type RefreshedSegment } from './measure-refresh.js';
 import { KEPT_REFRESHES, partOf } from './refresh.model.js';
@@ -26,10 +27,15 @@ interface Place {
   /** Whether nothing changed but which versions of models answer. */
   readonly isOfModels: boolean;
   readonly segments: Readonly<Record<string, number>>;
+  readonly segmentsNow: Readonly<Record<string, number>>;
   readonly models: Readonly<Record<string, string>>;
   readonly modelsNow: Readonly<Record<string, string>>;
+  readonly definitionsVersion: number;
   /** Of those that ended since: the segments that they were asked for; none: all. */
   readonly recomputed: readonly (readonly number[])[];
+  /** The one that ended last; null: none did. */
+  readonly recomputeId: Uuid | null;
+  readonly recomputedAt: number;
 }
 
 /** Rows of `segment_refreshes`: how many of its members each segment kept when what decides changed. */
@@ -51,7 +57,8 @@ export class RefreshStore {
         if (place?.isSettled !== true) return 0;
         const refreshes = place.isDue ? await measure(tx, place, maxChanges) : [];
         await insert(tx, refreshes, nowMs);
-        await tx.execute(ADVANCE, [place.head]);
+        // Not what is live by now: an edit since is yet to be evaluated.
+        await tx.execute(ADVANCE, advanced(place));
         return refreshes.length;
       },
       { timeoutMs: TIMEOUT_MS, statementTimeoutMs: TIMEOUT_MS },
@@ -62,7 +69,7 @@ export class RefreshStore {
 async function measure(tx: Transaction, place: Place, maxChanges: number): Promise<NewRefresh[]> {
   // Whoever was in is read in one go, beside the workers.
   for (const setting of ["work_mem = '64MB'", 'jit = off']) await tx.execute(`SET LOCAL ${setting}`);
-  const segments = await liveSegments(tx);
+  const segments = await liveSegments(tx, place.segmentsNow);
   const cut = Math.max(1, Math.round(Math.min(1, maxChanges / Math.max(1, place.head - place.seq)) * HASH_RANGE));
   const share = cut / HASH_RANGE;
   const parts = segments.flatMap(({ id, rule }) => (partOf(rule) === null ? [] : [id]));
@@ -82,14 +89,19 @@ async function measure(tx: Transaction, place: Place, maxChanges: number): Promi
   });
 }
 
-async function liveSegments(tx: Transaction): Promise<RefreshedSegment[]> {
+async function liveSegments(tx: Transaction, versions: Place['segmentsNow']): Promise<RefreshedSegment[]> {
   const views = await new FeatureReader(tx).allViews();
   const types = new Map(views.flatMap(({ features }) => features).map(({ name, type }) => [name, type]));
-  return (await new SegmentReader(tx).active()).flatMap(({ id, activeVersion, activeRule }) => {
-    if (activeVersion === null || activeRule === null) return [];
+  return (await new SegmentReader(tx).active()).flatMap(({ id, activeRule }) => {
+    const version = versions[String(id)];
+    if (version === undefined || activeRule === null) return [];
     const { models } = parseRule(activeRule, { features: types }).requires;
-    return [{ id, version: activeVersion, rule: activeRule, models }];
+    return [{ id, version, rule: activeRule, models }];
   });
+}
+
+function advanced({ head, definitionsVersion, segmentsNow, modelsNow, recomputeId, recomputedAt }: Place): unknown[] {
+  return [head, definitionsVersion, JSON.stringify(segmentsNow), JSON.stringify(modelsNow), recomputeId, recomputedAt];
 }
 
 async function insert(tx: Transaction, refreshes: readonly NewRefresh[], nowMs: number): Promise<void> {
@@ -129,19 +141,22 @@ const PLACE = `
                        OR trait_rules_version < i.trait_rules_version)
            AND NOT EXISTS (SELECT FROM timers WHERE is_swept) AND NOT EXISTS (SELECT FROM timers WHERE sweep = 0)
            AND NOT EXISTS (SELECT FROM segment_recomputes WHERE status = 'running') AS "isSettled",
-         p.segments <> ${SEGMENTS_NOW} OR p.models <> m.now OR EXISTS (SELECT FROM ${RECOMPUTED})
+         n.segments AS "segmentsNow", i.definitions_version AS "definitionsVersion", r.id AS "recomputeId",
+         coalesce(r.finished_at, 0) AS "recomputedAt",
+         p.segments <> n.segments OR p.models <> m.now OR EXISTS (SELECT FROM ${RECOMPUTED})
            OR EXISTS (SELECT FROM changes WHERE seq > p.seq AND seq <= h.seq AND ${OF_REFRESH}) AS "isDue",
          i.edited_version <= p.definitions_version AS "isOfModels",
          (SELECT coalesce(jsonb_agg(r.segment_ids), '[]') FROM ${RECOMPUTED}) AS recomputed
   FROM segment_refresh_place p CROSS JOIN feed_head h CROSS JOIN installation i CROSS JOIN (SELECT ${MODELS_NOW} AS now) m
+  CROSS JOIN (SELECT ${SEGMENTS_NOW} AS segments) n
+  LEFT JOIN (
+    SELECT id, finished_at FROM segment_recomputes WHERE status = 'done' ORDER BY finished_at DESC, id LIMIT 1) r ON true
   FOR UPDATE OF p SKIP LOCKED`;
 
 const ADVANCE = `
-  UPDATE segment_refresh_place p
-  SET seq = $1::int8, definitions_version = i.definitions_version, segments = ${SEGMENTS_NOW}, models = ${MODELS_NOW},
-      recompute_id = r.id, recomputed_at = coalesce(r.finished_at, 0)
-  FROM installation i LEFT JOIN (
-    SELECT id, finished_at FROM segment_recomputes WHERE status = 'done' ORDER BY finished_at DESC, id LIMIT 1) r ON true`;
+  UPDATE segment_refresh_place
+  SET seq = $1::int8, definitions_version = $2::int8, segments = $3::jsonb, models = $4::jsonb, recompute_id = $5::uuid,
+      recomputed_at = $6::int8`;
 
 /**
  * Of everybody the first of these changes says whether they would be in the segment but for it. Whoever would be and is, or

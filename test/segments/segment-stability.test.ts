@@ -4,12 +4,14 @@ import type { FeatureDefinition } from '../../src/features/feature.model.js';
 import type { ModelManifest } from '../../src/scoring/model-manifest.model.js';
 import { refreshJaccard, UNSTABLE_FOR_MS, type SegmentRefresh } from '../../src/segments/refresh.model.js';
 import { RefreshReader } from '../../src/segments/refresh.reader.js';
+import { RefreshStore } from '../../src/segments/refresh.store.js';
 import { RefreshWatch } from '../../src/segments/refresh-watch.js';
 import { segmentServices } from '../../src/segments/segment-command-services.js';
 import { segmentCommand } from '../../src/segments/segment.command.js';
 import { aFeature } from '../support/a-feature.js';
 import { createApiWorld, type ApiWorld } from '../support/api-world.js';
 import { runWith } from '../support/command-runner.js';
+import { gatedDatabase } from '../support/gated-database.js';
 import { readModelFixture } from '../support/model-fixtures.js';
 import { randomFrom } from '../support/random-log.js';
 import { aTrack, MINUTE_MS } from '../support/world.js';
@@ -155,6 +157,30 @@ describe('the stability of a segment', () => {
     expect((await refreshesOf('payers'))[0]).toMatchObject({ kind: 'recompute', before: size, entered: 0, left: 0 });
     expect((await refreshesOf('others'))[0]).toMatchObject({ kind: 'recompute', before: 0, entered: found.size });
     expect((await refreshesOf('steady'))[0]).toMatchObject({ kind: 'edit' });
+  });
+
+  it('is measured of an edit that comes while the one before is measured, too', async () => {
+    await world.defineSegment('meanwhile', 'f.paid >= 1');
+    await pay({ w1: 1, w2: 2, w3: 3 });
+    await newWatch().look();
+    const size = (await members('meanwhile')).size;
+    await world.defineSegment('meanwhile', 'f.paid >= 1.0');
+    await settle();
+    const { db, gate } = gatedDatabase(world.db, /WITH firsts/);
+    gate.close();
+    const measuring = new RefreshStore(db).measureIfDue({ nowMs: world.clock.now(), maxChanges: 1e9 });
+    await gate.reached;
+    world.clock.advance(MINUTE_MS);
+    await world.defineSegment('meanwhile', 'f.paid >= 1.00');
+    gate.open();
+    await measuring;
+    await settle();
+    await newWatch().look();
+    const versions = (await refreshesOf('meanwhile')).map((each) => [each.versionBefore, each.version, each.before]);
+    expect(versions).toEqual([
+      [2, 3, size],
+      [1, 2, size],
+    ]);
   });
 
   it('is estimated from a part of all people where there are many changes', async () => {
