@@ -46,6 +46,7 @@ export const LOOKING: ReadonlySet<string> = new Set([
   'schedule list',
   'schedule show',
   'segment check',
+  'segment jobs',
   'segment list',
   'segment overlaps',
   'segment preview',

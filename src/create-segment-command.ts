@@ -4,6 +4,8 @@ import type { App } from './app.js';
 import { membershipExplainer, userName } from './command-services.js';
 import type { CommandSessions } from './command-sessions.js';
 import { listsOf } from './create-list-command.js';
+import { jobEnded } from './create-background-jobs.js';
+import { parseDefinitionFiles, readDefinitionFiles } from './definition-files.js';
 import { exportPeople } from './create-people-exports.js';
 import { createSegmentDiscovery } from './create-segment-discovery.js';
 import { createSegmentPreviews } from './create-segment-previews.js';
@@ -15,7 +17,10 @@ import { addExplainCommand } from './segment-explain.command.js';
 import { addSegmentExport } from './segment-export.command.js';
 import { snapshotSegment } from './segment-snapshot.js';
 import { addSnapshotCommand } from './segment-snapshot.command.js';
-import { addPreviewCommand } from './segment-preview.command.js';
+import { BackgroundJobReader } from './schedules/background-job.reader.js';
+import { addJobCommands, type SegmentJobTools } from './segment-job.command.js';
+import { addPreviewCommand, type PreviewTools } from './segment-preview.command.js';
+import { PREVIEW_ONCE_JOB, SNAPSHOT_ONCE_JOB } from './segments/segment-jobs.model.js';
 import { createMergeProposals } from './create-merge-proposals.js';
 import { addDiscoverCommand } from './segments/segment-discover.command.js';
 import { addProposalsCommand } from './segments/segment-proposals.command.js';
@@ -23,7 +28,6 @@ import { addOverlapsCommand } from './segments/segment-overlaps.command.js';
 import { addRecomputeCommands } from './segments/segment-recompute.command.js';
 import { segmentServices } from './segments/segment-command-services.js';
 import { segmentCommand } from './segments/segment.command.js';
-import type { SegmentPreviews } from './segments/segment-preview.service.js';
 
 /**
  * What people do with segments.
@@ -42,16 +46,29 @@ export function createSegmentCommand(
   });
   addPreviewCommand(command, {
     ...{ ...io, signal, parseTime: parseTimestamp },
-    withPreviews: (use) => looking((app) => use(segmentPreviews(app))),
+    withPreviews: (use) => looking((app) => use(previewTools(app))),
   });
   addSnapshotCommand(command, {
     ...{ ...io, signal, parseTime: parseTimestamp },
+    start: (ask) => looking((app) => app.jobs.service.request(SNAPSHOT_ONCE_JOB, { ...ask }, userName())),
     snapshot: (ask, onProgress) =>
       working(async (app) => {
         const parts = { db: app.db, now: () => app.clock.now(), lists: listsOf(app), signal, onProgress };
         const taken = await snapshotSegment(parts, ask);
         await app.applied(undefined, signal);
         return taken;
+      }),
+  });
+  addJobCommands(command, {
+    ...{ ...io, signal },
+    withJobs: (use) => looking((app) => use(jobTools(app, signal))),
+    withWorker: (use) =>
+      working(async (app) => {
+        try {
+          return await use(jobTools(app, signal));
+        } finally {
+          if (app.isWorking) await app.jobs.runner.stop();
+        }
       }),
   });
   addSegmentExport(command, {
@@ -89,7 +106,28 @@ function guardsOf({ clock, config: { minSegmentSize } }: App) {
   return { clock, minSegmentSize };
 }
 
-function segmentPreviews({ db, clock, engine, config: { minSegmentSize } }: App): SegmentPreviews {
+function previewTools({ db, clock, engine, jobs, config: { minSegmentSize } }: App): PreviewTools {
   const { sealer, definitions, services } = engine;
-  return createSegmentPreviews({ db, clock, sealer, definitions, segments: services.segments, minSegmentSize });
+  const { segments } = services;
+  return {
+    previews: createSegmentPreviews({ db, clock, sealer, definitions, segments, minSegmentSize }),
+    start: (ask) => jobs.service.request(PREVIEW_ONCE_JOB, { ...ask }, userName()),
+    segmentsIn: async (file) => {
+      const { views } = await definitions.current();
+      const features = [...views.values()].flatMap((view) => view.features.map(({ name }) => name));
+      const { files } = await readDefinitionFiles([file]);
+      return parseDefinitionFiles(files, features).segments ?? [];
+    },
+  };
+}
+
+function jobTools({ db, clock, jobs, isWorking }: App, signal: AbortSignal): SegmentJobTools {
+  const { service } = jobs;
+  return {
+    describe: (job) => service.describe(job),
+    latest: (limit) => new BackgroundJobReader(db).jobs(null, limit, clock.now()),
+    demand: (id) => service.demand(id),
+    cancel: (id) => service.cancel(id),
+    ended: (job, onProgress) => jobEnded(jobs, job, { isWorking, signal, onProgress }),
+  };
 }

@@ -2,11 +2,15 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { EXIT_CODES, jsonText, runCommand, textTable, type CommandIo } from './platform/command-line.js';
 import { durationMs } from './platform/duration.js';
 import { WeftError } from './platform/errors.js';
+import { nameHint } from './platform/near-names.js';
 import { formatInstant } from './platform/instant.js';
 import { warningText } from './platform/warning.js';
 import { withComponentBar, type ProgressStream } from './reresolution-report.js';
+import type { BackgroundJob } from './schedules/background-job.model.js';
+import { jobJson, startedText } from './segment-job-report.js';
+import type { SegmentDefinition } from './segments/parse-segments.js';
 import type { SegmentPreview, SpanPreview } from './segments/segment-preview.model.js';
-import type { PreviewAsk, SegmentPreviews } from './segments/segment-preview.service.js';
+import type { PreviewJobAsk, SegmentPreviews } from './segments/segment-preview.service.js';
 import type { TrialAsk } from './segments/segment.service.js';
 
 export interface SegmentPreviewCommandDeps extends CommandIo {
@@ -15,11 +19,21 @@ export interface SegmentPreviewCommandDeps extends CommandIo {
   /** Reads a point in time as ms; NaN for a text that is none. */
   readonly parseTime: (text: string) => number;
   /** Starts what previewing needs, for as long as `use` runs. */
-  withPreviews<T>(use: (previews: Pick<SegmentPreviews, 'preview'>) => Promise<T>): Promise<T>;
+  withPreviews<T>(use: (tools: PreviewTools) => Promise<T>): Promise<T>;
+}
+
+export interface PreviewTools {
+  readonly previews: Pick<SegmentPreviews, 'preview'>;
+  /** Those that a file of definitions or a module defines. @throws WeftError NOT_FOUND, DEFINITION_INVALID */
+  segmentsIn(file: string): Promise<readonly SegmentDefinition[]>;
+  /** Has a worker make it. */
+  start(ask: PreviewJobAsk): Promise<BackgroundJob>;
 }
 
 interface Options {
   readonly condition?: string;
+  readonly file?: string;
+  readonly detach?: true;
   readonly exit?: string;
   readonly minDwell?: string;
   readonly asOf?: string;
@@ -30,17 +44,25 @@ interface Options {
   readonly json?: true;
 }
 
+/** In an error. */
+const MAX_NAMED_KEYS = 10;
 const MAX_PROFILES = 1_000_000_000;
 const DEFAULT_FLAPS_ABOVE = 5;
 
 const HELP = `
 Says who would be in a segment, and with --from what the feed would have been told had it become active then: by living
 through the events of the log again, in the order in which they were accepted. Nothing is changed. Without --sample
-everybody is looked at, which takes a while where there are many events.
+everybody is looked at, which takes a while where there are many events: --detach has a server or a worker do that, and
+weft segment job <id> --follow shows how far it is, and what came of it.
+
+--file previews a segment as a file says that is not applied yet, a YAML file or a module; of several it takes the key. What
+it refers to has to be applied.
 
 Examples:
   weft segment preview cart_abandoned
   weft segment preview cart_abandoned --from 2026-01-01 --to 2026-02-01
+  weft segment preview --file segments.yaml cart_abandoned
+  weft segment preview cart_abandoned --from 2026-01-01 --detach
   weft segment preview --condition 'f.spend_90d > 500' --exit 'f.spend_90d < 250' --from 2026-01-01 --sample 10000
 
 Exit codes: 0 done, 1 failed, 2 wrong use, or a condition that is not valid, 130 interrupted.`;
@@ -51,6 +73,7 @@ export function addPreviewCommand(segment: Command, deps: SegmentPreviewCommandD
     .command('preview')
     .description('who would be in a segment, and what it would have done in the past')
     .argument('[key]', 'a segment, in the version that was written last')
+    .option('--file <file>', 'take the segment from a file that is not applied: YAML, or a module as draft.weft.ts')
     .option('--condition <condition>', 'a condition instead of a segment')
     .option('--exit <condition>', 'with --condition: on which members leave')
     .option('--min-dwell <duration>', 'with --condition: how long members stay at least, as 10m')
@@ -67,6 +90,7 @@ export function addPreviewCommand(segment: Command, deps: SegmentPreviewCommandD
         .argParser(countParser(0, 1_000_000))
         .default(DEFAULT_FLAPS_ABOVE),
     )
+    .option('--detach', 'have a server or a worker do it, and do not wait')
     .option('--json', 'as JSON')
     .addHelpText('after', HELP)
     .action((key: string | undefined, options: Options) =>
@@ -76,19 +100,36 @@ export function addPreviewCommand(segment: Command, deps: SegmentPreviewCommandD
 }
 
 async function preview(deps: SegmentPreviewCommandDeps, key: string | undefined, options: Options): Promise<number> {
-  const ask = askOf(deps, key, options);
-  return deps.withPreviews(async (previews) => {
+  const times = timesOf(deps, options);
+  const told = options.file === undefined ? { segment: segmentOf(key, options) } : null;
+  if (options.file !== undefined) demandAlone(options);
+  return deps.withPreviews(async (tools) => {
+    const ask = { ...(told ?? draftOf(await tools.segmentsIn(options.file ?? ''), key)), ...times };
+    if (options.detach === true) {
+      const job = await tools.start(ask);
+      deps.stdout.write(options.json === true ? jsonText(jobJson(job)) : startedText(job));
+      return EXIT_CODES.ok;
+    }
     const found = await withComponentBar(deps.stderr, (onProgress) =>
-      previews.preview({ ...ask, signal: deps.signal, onProgress }),
+      tools.previews.preview({ ...ask, signal: deps.signal, onProgress }),
     );
-    for (const note of found.notes) deps.stderr.write(`note: ${note}\n`);
-    deps.stderr.write(warningText(found.warnings));
-    deps.stdout.write(options.json === true ? jsonText(toJson(found)) : textOf(found));
+    tellPreview(deps, found, options.json === true);
     return EXIT_CODES.ok;
   });
 }
 
-function askOf({ parseTime }: SegmentPreviewCommandDeps, key: string | undefined, options: Options): PreviewAsk {
+/** What a preview found, as text or as JSON. */
+export function tellPreview(
+  { stdout, stderr }: Pick<CommandIo, 'stdout' | 'stderr'>,
+  found: SegmentPreview,
+  asJson: boolean,
+): void {
+  for (const note of found.notes) stderr.write(`note: ${note}\n`);
+  stderr.write(warningText(found.warnings));
+  stdout.write(asJson ? jsonText(previewJson(found)) : textOf(found));
+}
+
+function timesOf({ parseTime }: SegmentPreviewCommandDeps, options: Options): Omit<PreviewJobAsk, 'segment'> {
   const { asOf, from, to, sample, flapsAbove } = options;
   const time = (where: string, text: string | undefined): number | null => {
     if (text === undefined) return null;
@@ -101,12 +142,39 @@ function askOf({ parseTime }: SegmentPreviewCommandDeps, key: string | undefined
   }
   if (to !== undefined && from === undefined) throw usage('to', 'a span has no beginning', 'give --from, or --as-of');
   return {
-    segment: segmentOf(key, options),
     fromMs: time('from', from),
     toMs: time('to', to) ?? time('as-of', asOf),
     maxProfiles: sample ?? null,
     flapsAbove,
   };
+}
+
+function demandAlone({ condition, exit, minDwell }: Options): void {
+  if (condition === undefined && exit === undefined && minDwell === undefined) return;
+  throw usage(
+    '--file',
+    'a file says itself what the segment is',
+    'give --condition, --exit and --min-dwell without it',
+  );
+}
+
+/** A segment of a file, as the next version of the one of its key. */
+function draftOf(
+  drafts: readonly SegmentDefinition[],
+  key: string | undefined,
+): Pick<PreviewJobAsk, 'segment' | 'versionOf'> {
+  const keys = drafts.map((each) => each.key);
+  const [only] = drafts;
+  const found = key === undefined && drafts.length === 1 ? only : drafts.find((each) => each.key === key);
+  if (found === undefined) {
+    const several = keys.slice(0, MAX_NAMED_KEYS).join(', ');
+    throw key === undefined
+      ? usage('key', `the file defines ${String(drafts.length)} segments`, `name one of them: ${several}`)
+      : usage('key', `the file defines no segment ${key.slice(0, 100)}`, nameHint(key, keys, `it defines ${several}`));
+  }
+  const { expression, exitExpression, minDwellMs, activeFrom, activeUntil, purposes } = found;
+  const segment = { expression, exitExpression, minDwellMs, activeFrom, activeUntil, purposes };
+  return { segment, versionOf: found.key };
 }
 
 function segmentOf(key: string | undefined, { condition, exit, minDwell }: Options): TrialAsk {
@@ -195,7 +263,7 @@ function spanLines(
   ];
 }
 
-function toJson({ fromMs, toMs, span, ...found }: SegmentPreview): object {
+function previewJson({ fromMs, toMs, span, ...found }: SegmentPreview): object {
   return {
     from: fromMs === null ? null : formatInstant(fromMs),
     to: formatInstant(toMs),

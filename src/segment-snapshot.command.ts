@@ -3,6 +3,9 @@ import { withComponentBar, type ProgressStream } from './reresolution-report.js'
 import { EXIT_CODES, jsonText, runCommand, type CommandIo } from './platform/command-line.js';
 import { WeftError } from './platform/errors.js';
 import { formatInstant } from './platform/instant.js';
+import type { BackgroundJob } from './schedules/background-job.model.js';
+import { jobJson, startedText } from './segment-job-report.js';
+import type { SnapshotOnceAsk } from './segments/segment-jobs.model.js';
 import type { SegmentSnapshot, SegmentSnapshotAsk } from './segments/segment-snapshot.model.js';
 
 export interface SegmentSnapshotCommandDeps extends CommandIo {
@@ -10,6 +13,8 @@ export interface SegmentSnapshotCommandDeps extends CommandIo {
   readonly signal: AbortSignal;
   /** Reads a point in time as ms; NaN for a text that is none. */
   readonly parseTime: (text: string) => number;
+  /** Has a worker take it. */
+  start(ask: SnapshotOnceAsk): Promise<BackgroundJob>;
   snapshot(ask: SegmentSnapshotAsk, onProgress: (done: number, total: number) => void): Promise<SegmentSnapshot>;
 }
 
@@ -17,6 +22,7 @@ interface Options {
   readonly as: string;
   readonly name?: string;
   readonly asOf?: string;
+  readonly detach?: true;
   readonly json?: true;
 }
 
@@ -28,8 +34,11 @@ anew.
 With --as-of they are those who were in it then, by what the feed has told since: for as long as the segment is there, and
 where no history was loaded since, of which the feed tells nothing. Who was erased is not among them.
 
+--detach has a server or a worker take it; weft segment job <id> --follow shows how far it is.
+
 Examples:
   weft segment snapshot cart_abandoned --as abandoned_in_may
+  weft segment snapshot cart_abandoned --as abandoned_in_june --detach
   weft segment snapshot cart_abandoned --as abandoned_at_noon --as-of 2026-05-31T12:00:00Z
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.`;
@@ -42,6 +51,7 @@ export function addSnapshotCommand(segment: Command, deps: SegmentSnapshotComman
     .requiredOption('--as <list>', 'what the list will be called by')
     .option('--name <name>', 'what people call the list')
     .option('--as-of <time>', 'who was in it then, as 2026-01-31T12:00:00Z (default: now)')
+    .option('--detach', 'have a server or a worker take it, and do not wait')
     .option('--json', 'as JSON')
     .addHelpText('after', HELP)
     .action((key: string, options: Options) => runCommand(deps, () => snapshot(deps, key, options), deps.signal));
@@ -49,6 +59,11 @@ export function addSnapshotCommand(segment: Command, deps: SegmentSnapshotComman
 
 async function snapshot(deps: SegmentSnapshotCommandDeps, key: string, options: Options): Promise<number> {
   const ask = { segment: key, list: options.as, name: options.name ?? null, asOf: instantOf(deps, options.asOf) };
+  if (options.detach === true) {
+    const job = await deps.start(ask);
+    deps.stdout.write(options.json === true ? jsonText(jobJson(job)) : startedText(job));
+    return EXIT_CODES.ok;
+  }
   const { list, taken, refused } = await withComponentBar(deps.stderr, (onProgress) => deps.snapshot(ask, onProgress));
   const { origin } = list;
   const at = origin === null ? null : formatInstant(origin.at);

@@ -22,6 +22,8 @@ import type { TrialAsk } from './segment.service.js';
 
 export interface PreviewAsk {
   readonly segment: TrialAsk;
+  /** Key of the segment that a rule is to be the next version of, to be held against what is live; default: of none. */
+  readonly versionOf?: string;
   /** When the segment becomes active, ms; null: it is only asked who is in it as of `toMs`. */
   readonly fromMs: number | null;
   /** The last instant that counts, ms; null: now. */
@@ -39,7 +41,10 @@ export interface PreviewAsk {
 }
 
 /** What is asked of one that a worker makes. */
-export type PreviewJobAsk = Pick<PreviewAsk, 'segment' | 'fromMs' | 'toMs' | 'maxProfiles' | 'flapsAbove'>;
+export type PreviewJobAsk = Pick<
+  PreviewAsk,
+  'segment' | 'versionOf' | 'fromMs' | 'toMs' | 'maxProfiles' | 'flapsAbove'
+>;
 
 interface SegmentPreviewParts {
   readonly db: Database;
@@ -126,7 +131,7 @@ export class SegmentPreviews {
       taken += slice.to - slice.from;
     }
     if (taken === 0) throw tooSlow(ask.timeLimitMs ?? 0);
-    const compared = comparedTo(trial, ask.segment);
+    const compared = comparedTo(trial, ask);
     const share = taken / HASH_RANGE;
     const overlaps = tally.overlaps(compared.others);
     return {
@@ -190,8 +195,8 @@ export class SegmentPreviews {
  * The active segments that it is held against, those that remember left out; where it is a version of an active segment,
  * what is live of it is none of them, but what it would come after.
  */
-function comparedTo({ others }: TrialDefinitions, asked: TrialAsk) {
-  const key = 'key' in asked ? asked.key : null;
+function comparedTo({ others }: TrialDefinitions, { segment: asked, versionOf }: PreviewAsk) {
+  const key = 'key' in asked ? asked.key : (versionOf ?? null);
   const plain = others.segments.ordered.filter(({ remembers }) => !remembers);
   const live = plain.find((other) => other.key === key)?.segmentId ?? null;
   return { others: plain.filter((other) => other.key !== key), live };

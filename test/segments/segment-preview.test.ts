@@ -8,6 +8,8 @@ import { parseTimestamp } from '../../src/api/parse-timestamp.js';
 import { createSegmentPreviews } from '../../src/create-segment-previews.js';
 import { parseFeatures } from '../../src/features/parse-features.js';
 import { WeftError } from '../../src/platform/errors.js';
+import { BackgroundJobReader } from '../../src/schedules/background-job.reader.js';
+import { addJobCommands, type SegmentJobTools } from '../../src/segment-job.command.js';
 import { addPreviewCommand } from '../../src/segment-preview.command.js';
 import { parseSegments } from '../../src/segments/parse-segments.js';
 import type { SegmentPreview } from '../../src/segments/segment-preview.model.js';
@@ -29,6 +31,8 @@ let middleMs: number;
 let cartAbandoned: string;
 /** How many people there are, some of whom have several cookies. */
 let people: number;
+/** Files that are not applied, by name. */
+const drafts = new Map<string, string>();
 
 /** The demo's visitors for 25 minutes; halfway segments become active that were not there before. */
 beforeAll(async () => {
@@ -293,7 +297,12 @@ describe('weft segment preview', () => {
       (io) =>
         addPreviewCommand(new Command('segment'), {
           ...{ ...io, signal: new AbortController().signal, parseTime: parseTimestamp },
-          withPreviews: (use) => use(previews),
+          withPreviews: (use) =>
+            use({
+              previews,
+              segmentsIn: (file) => Promise.resolve(parseSegments(drafts.get(file) ?? '', file)),
+              start: (ask) => world.jobs.service.request('preview', { ...ask }, 'ann'),
+            }),
         }),
       ['preview', ...args],
     );
@@ -308,6 +317,65 @@ describe('weft segment preview', () => {
     expect(stdout).toMatch(/\n2023-11-14 +\d+ +\d+\n/);
     const json = await run('--condition', cartAbandoned, '--from', from, '--json');
     expect(JSON.parse(json.stdout)).toMatchObject({ size: members, span: { days: [{ day: '2023-11-14' }] } });
+  });
+
+  it('takes a segment from a file that is not applied, and holds it against what is live of its key', async () => {
+    drafts.set('one.yaml', 'segments: [{ key: cart_owners, expression: performed("product_view") }]');
+    drafts.set(
+      'two.yaml',
+      'segments: [{ key: new_one, expression: performed("product_view") }, { key: other, expression: performed("x") }]',
+    );
+    const asked = await preview({ expression: 'performed("product_view")' });
+    const one = await run('--file', 'one.yaml', '--json');
+    const owners = await sizeOf('cart_owners');
+    const found = JSON.parse(one.stdout) as SegmentPreview;
+    expect(found).toMatchObject({ size: asked.size, live: { size: owners } });
+    expect((found.live?.entering ?? 0) - (found.live?.leaving ?? 0)).toBe(asked.size - owners);
+    expect(found.overlaps.map(({ key }) => key)).not.toContain('cart_owners');
+    const two = await run('new_one', '--file', 'two.yaml', '--json');
+    expect(JSON.parse(two.stdout)).toMatchObject({ size: asked.size, live: null });
+    const none = await run('--file', 'two.yaml');
+    expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('name one of them: new_one, other')]);
+    const unknown = await run('new_ome', '--file', 'two.yaml');
+    expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('did you mean new_one?')]);
+    expect((await run('--file', 'one.yaml', '--condition', 'performed("x")')).code).toBe(2);
+  });
+
+  it('leaves it to a worker with --detach, and tells as much once that is done', async () => {
+    const { code, stdout } = await run('cart_abandoned', '--detach');
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^Job \S+ waits for a server or a worker\./)]);
+    const id = / job (\S+) --follow/.exec(stdout)?.[1] ?? '';
+    const { service, runner } = world.jobs;
+    const job = (...args: string[]) => {
+      const tools: SegmentJobTools = {
+        describe: (each) => service.describe(each),
+        latest: (limit) => new BackgroundJobReader(world.db).jobs(null, limit, world.clock.now()),
+        demand: (each) => service.demand(each),
+        cancel: (each) => service.cancel(each),
+        ended: async (each) => {
+          await runner.look();
+          await runner.settled();
+          return service.demand(each.id);
+        },
+      };
+      const signal = new AbortController().signal;
+      return runWith((io) => {
+        const segment = new Command('segment');
+        addJobCommands(segment, { ...io, signal, withJobs: (use) => use(tools), withWorker: (use) => use(tools) });
+        return segment;
+      }, args);
+    };
+    expect((await job('job', id)).stdout).toBe('waiting\n');
+    expect((await job('jobs')).stdout).toMatch(/preview segment cart_abandoned +waiting/);
+    const followed = await job('job', id, '--follow');
+    const inOne = (await run('cart_abandoned')).stdout;
+    expect(followed.code).toBe(0);
+    expect(followed.stdout.split('\n')[1]).toBe(inOne.split('\n')[1]);
+    expect(followed.stdout).toContain(' in it as of ');
+    expect(followed.stdout).not.toContain('Some who are in it');
+    expect(JSON.parse((await job('job', id, '--json')).stdout)).toMatchObject({ id, status: 'done', askedBy: 'ann' });
+    expect((await job('job', id, '--cancel')).code).toBe(1);
+    expect((await job('job', 'x')).code).toBe(2);
   });
 
   it('ends with 2 for what is no question', async () => {
