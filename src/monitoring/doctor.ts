@@ -288,7 +288,7 @@ export function checkSegments(db: Queryable): Promise<CheckResult> {
     name: 'segments',
     usual: 'change as they use to',
     open: 'segment_alerts a JOIN segments s ON s.id = a.segment_id',
-    hint: 'Look at weft segment history, and at what its condition reads.',
+    hint: 'Look at weft segment history and weft segment stability, and at what its condition reads.',
   });
 }
 
