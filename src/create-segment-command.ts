@@ -74,7 +74,9 @@ export function createSegmentCommand(
   addSegmentExport(command, {
     ...{ ...io, signal },
     exportPeople: (request) =>
-      looking(({ db, clock, engine }) => exportPeople({ db, clock, definitions: engine.definitions }, request)),
+      looking(({ db, clock, engine }) =>
+        exportPeople({ db, clock, definitions: engine.definitions, sealer: engine.sealer }, request),
+      ),
     view: (total) => new ExportProgress({ clock: systemClock, stderr: io.stderr }, total, 'profiles'),
   });
   addDiscoverCommand(command, {

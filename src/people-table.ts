@@ -11,6 +11,8 @@ import {
 import { snapshotsIn } from './create-profile-exports.js';
 import type { DefinitionsLoader, LoadedDefinitions } from './definitions.js';
 import { isReservedTrait, type JsonValue } from './events/event.model.js';
+import type { EventSealer } from './events/event-seal.model.js';
+import { evidenceColumns, NO_EVIDENCE, readEvidence, type PageEvidence } from './membership-evidence.js';
 import type { FeatureDefinition } from './features/feature.model.js';
 import { requestFieldsOf } from './features/on-demand.model.js';
 import type { Clock } from './platform/clock.js';
@@ -40,13 +42,14 @@ export interface PeopleTableParts {
   readonly db: Database;
   readonly clock: Clock;
   readonly definitions: Pick<DefinitionsLoader, 'current'>;
+  readonly sealer: EventSealer;
 }
 
 const PROFILES_PER_PAGE = 500;
 const MAX_COLUMNS = 1_000;
 const MAX_STORE_BYTES = 64 * 1024 * 1024;
 
-type CellOf = (snapshot: ProfileSnapshot, t: number) => TableCell;
+type CellOf = (snapshot: ProfileSnapshot, t: number, evidence: PageEvidence) => TableCell;
 
 /**
  * Opens a table with a row for each living profile that is in the segments and allows the purposes named. Features that
@@ -64,6 +67,7 @@ export async function openPeopleTable(parts: PeopleTableParts, spec: PeopleTable
     ...spec.identifiers.map((ns) => [{ name: ns, type: 'string' }, identifierCell(ns)] as const),
     ...spec.traits.map((name) => [{ name, type: 'string' }, traitCell(loaded, name)] as const),
     ...spec.segments.map((key) => [{ name: key, type: 'bool' }, segmentCell(loaded, key)] as const),
+    ...spec.evidence.flatMap((key) => evidenceCells(loaded, key)),
     ...featuresOf(loaded, spec).map((feature) => [feature, featureCell(loaded, feature)] as const),
   ];
   const columns = cells.map(([{ name, type }]) => ({ name, type }));
@@ -76,20 +80,25 @@ export async function openPeopleTable(parts: PeopleTableParts, spec: PeopleTable
     columns,
     specHash: hash('sha256', JSON.stringify([columns, spec.within, spec.purposes]), 'hex'),
     profiles: count?.count ?? 0,
-    pages: pagesOf(parts, loaded, { read, withinIds, purposes: spec.purposes }),
+    pages: pagesOf(parts, loaded, {
+      ...{ read, withinIds, purposes: spec.purposes },
+      evidenceIds: segmentIds(loaded, spec.evidence, '--evidence'),
+    }),
   };
 }
 
 interface PageSpec {
   readonly read: readonly CellOf[];
   readonly withinIds: readonly number[];
+  /** Segments of which it is told by what each is in them. */
+  readonly evidenceIds: readonly number[];
   readonly purposes: readonly string[];
 }
 
 async function* pagesOf(
-  { db, clock, definitions }: PeopleTableParts,
+  { db, clock, definitions, sealer }: PeopleTableParts,
   loaded: LoadedDefinitions,
-  { read, withinIds, purposes }: PageSpec,
+  { read, withinIds, evidenceIds, purposes }: PageSpec,
 ): AsyncGenerator<TablePage, void, undefined> {
   const profiles = new ProfileReader();
   for (let after: Uuid | null = null; ;) {
@@ -97,6 +106,8 @@ async function* pagesOf(
     // What is in a store that is new is of now.
     const store = new MemoryOnlineStore({ maxBytes: MAX_STORE_BYTES, clock });
     const snapshots = await snapshotsIn(store, { db, profiles, definitions }).byIds(ids);
+    const living = snapshots.filter((snapshot) => snapshot !== null);
+    const evidence = evidenceIds.length === 0 ? NO_EVIDENCE : await readEvidence(db, sealer, living, evidenceIds);
     const rows: TableRow[] = [];
     let withheld = 0;
     for (const [i, snapshot] of snapshots.entries()) {
@@ -106,7 +117,7 @@ async function* pagesOf(
       if (!withinIds.every((id) => isIn.has(id))) continue;
       const t = Math.max(clock.now(), snapshot.asOf + 1);
       if (!allows(loaded, snapshot, purposes, t)) withheld++;
-      else rows.push({ profileId: snapshot.id, cells: read.map((cellOf) => cellOf(snapshot, t)) });
+      else rows.push({ profileId: snapshot.id, cells: read.map((cellOf) => cellOf(snapshot, t, evidence)) });
     }
     after = ids.length < PROFILES_PER_PAGE ? null : (ids.at(-1) ?? null);
     yield { rows, upTo: after, withheld, profiles: ids.length };
@@ -154,6 +165,17 @@ function textOf(value: JsonValue): string | null {
 function segmentCell(loaded: LoadedDefinitions, key: string): CellOf {
   const [id] = segmentIds(loaded, [key], '--segments');
   return ({ memberships }) => memberships.some(({ segmentId }) => segmentId === id);
+}
+
+function evidenceCells(loaded: LoadedDefinitions, key: string) {
+  const [id] = segmentIds(loaded, [key], '--evidence');
+  return evidenceColumns(loaded, `${key}_`).map(({ name, type, cellOf }) => {
+    const cell: CellOf = ({ id: profileId, memberships }, _t, evidence) => {
+      const membership = memberships.find(({ segmentId }) => segmentId === id);
+      return membership === undefined ? null : cellOf(membership, evidence, profileId);
+    };
+    return [{ name, type }, cell] as const;
+  });
 }
 
 function segmentIds({ stored }: LoadedDefinitions, keys: readonly string[], where: string): number[] {

@@ -242,7 +242,9 @@ function exportsCommand({
   addPeopleExport(exported, {
     ...io,
     exportPeople: (request) =>
-      looking(({ db, clock, engine }) => exportPeople({ db, clock, definitions: engine.definitions }, request)),
+      looking(({ db, clock, engine }) =>
+        exportPeople({ db, clock, definitions: engine.definitions, sealer: engine.sealer }, request),
+      ),
     view: (total) => new ExportProgress({ clock: systemClock, stderr: io.stderr }, total, 'profiles'),
     signal,
   });

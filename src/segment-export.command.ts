@@ -12,6 +12,7 @@ import { refuseExisting, withForce, type ForceOption } from './platform/existing
 interface Options extends ForceOption {
   readonly out: string;
   readonly fields: readonly string[];
+  readonly evidence?: true;
   readonly quiet?: true;
   readonly json?: true;
 }
@@ -21,8 +22,12 @@ A row for each member, with the id of the profile and what --fields names: names
 f.spend_90d, traits as traits.plan, in the order identifiers, traits, features. Members are read page by page, as they are then. weft export people can also write tables
 and changes since the last time.
 
+With --evidence there is also what the feed told when they entered: <key>_since, version, cause, event, event_id,
+event_source, event_at, due_at and models.
+
 Examples:
   weft segment export cart_abandoned --out abandoned.csv
+  weft segment export cart_abandoned --evidence --out abandoned.jsonl
   weft segment export cart_abandoned --fields email,traits.plan,f.spend_90d --out abandoned.parquet
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted. Unless it is 0, no file is left behind.`;
@@ -38,6 +43,7 @@ export function addSegmentExport(segment: Command, deps: ExportPeopleDeps): void
         .argParser(parseFields)
         .default(['email']),
     )
+    .option('--evidence', 'columns that say by what each is in it, as <key>_cause and <key>_event')
     .option('--quiet', 'no progress')
     .option('--json', 'the result as JSON');
   withForce(command)
@@ -46,13 +52,21 @@ export function addSegmentExport(segment: Command, deps: ExportPeopleDeps): void
 }
 
 async function run(deps: ExportPeopleDeps, key: string, options: Options): Promise<number> {
-  const { out, fields, quiet, json } = options;
+  const { out, fields, evidence, quiet, json } = options;
   await refuseExisting(options, out);
   let view: ExportView | null = null;
   try {
     const result = await deps.exportPeople({
       ...columnsOf(fields),
-      ...{ segments: [], service: null, within: [key], purposes: [], name: null, onlyChanges: false },
+      ...{
+        segments: [],
+        evidence: evidence === true ? [key] : [],
+        service: null,
+        within: [key],
+        purposes: [],
+        name: null,
+        onlyChanges: false,
+      },
       ...{ to: { kind: 'file', path: out }, signal: deps.signal },
       onTotal: (profiles) => {
         if (quiet !== true) view = deps.view(profiles);
@@ -74,6 +88,7 @@ const ASKED_AS: ReadonlyMap<string, string> = new Map([
   ['--features', '--fields'],
   ['--traits', '--fields'],
   ['--within', '<key>'],
+  ['--evidence', '<key>'],
 ]);
 
 function asAsked(error: unknown): unknown {

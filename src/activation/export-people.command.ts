@@ -51,6 +51,7 @@ interface Options extends ForceOption {
   readonly identifiers?: readonly string[];
   readonly traits?: readonly string[];
   readonly segments?: readonly string[];
+  readonly evidence?: readonly string[];
   readonly features?: readonly string[];
   readonly service?: string;
   readonly within?: readonly string[];
@@ -66,7 +67,10 @@ interface Options extends ForceOption {
 
 const HELP = `
 A row for each profile, with its id: people as they are, for programs that may know who they are. (weft export profiles
-hides who they are.) The columns are those that are named, in the order identifiers, traits, segments, features.
+hides who they are.) The columns are those that are named, in the order identifiers, traits, segments, evidence, features.
+
+--evidence tells of members what the feed told when they entered: since, version, cause, event, event_id, event_source and
+event_at, due_at of what the clock did, models as JSON. Of events that are gone from the log there is nothing.
 
 With --name, what was exported is remembered, as a hash of each row; with --changes, only rows that differ from that are
 written, and rows that are gone: in a file with the column _change (changed, or removed with nothing but the id), in a
@@ -91,6 +95,9 @@ export function addPeopleExport(exported: Command, deps: ExportPeopleDeps): void
     .addOption(names('--identifiers <namespaces>', 'columns with the first identifier of these, as email,user_id'))
     .addOption(names('--traits <names>', 'columns with traits, as texts'))
     .addOption(names('--segments <keys>', 'columns that say whether each is in these segments'))
+    .addOption(
+      names('--evidence <keys>', 'columns that say by what each is in these segments, as vip_cause, vip_event'),
+    )
     .addOption(names('--features <names>', 'columns with features, as of now'))
     .option('--service <name>', 'columns with the features of a feature service')
     .addOption(names('--within <keys>', 'only those who are in all of these segments'))
@@ -108,7 +115,8 @@ export function addPeopleExport(exported: Command, deps: ExportPeopleDeps): void
 }
 
 async function run(deps: ExportPeopleDeps, options: Options): Promise<number> {
-  const { identifiers = [], traits = [], segments = [], features = [], service, within = [], purposes = [] } = options;
+  const { identifiers = [], traits = [], segments = [], evidence = [], features = [] } = options;
+  const { service, within = [], purposes = [] } = options;
   const { name, changes, quiet, json } = options;
   if (changes === true && name === undefined) {
     throw new WeftError('BAD_REQUEST', 'what changed is told by the name of an export', {
@@ -127,6 +135,7 @@ async function run(deps: ExportPeopleDeps, options: Options): Promise<number> {
       identifiers,
       traits,
       segments,
+      evidence,
       features,
       service: service ?? null,
       within,

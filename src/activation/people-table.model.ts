@@ -15,6 +15,8 @@ export interface PeopleTableSpec {
   readonly traits: readonly string[];
   /** Keys of segments: whether each is in them. */
   readonly segments: readonly string[];
+  /** Keys of segments: columns that begin with each and say by what somebody is in it. */
+  readonly evidence: readonly string[];
   readonly features: readonly string[];
   /** Name of a feature service, whose features come before these; null: none. */
   readonly service: string | null;

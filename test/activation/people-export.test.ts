@@ -41,7 +41,12 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const PARTS = () => ({ db: world.db, clock: world.clock, definitions: world.engine.definitions });
+const PARTS = () => ({
+  db: world.db,
+  clock: world.clock,
+  definitions: world.engine.definitions,
+  sealer: world.engine.sealer,
+});
 const CRM = (name: string): string | undefined => (name === 'CRM_URL' ? crm.url : undefined);
 
 /** `weft export people …`; FOLDER stands for the test's folder. */
@@ -109,6 +114,50 @@ describe('weft export people', () => {
       sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
       export: null,
     });
+  });
+
+  it('says by what each is in a segment, as the feed told when they entered', async () => {
+    await world.defineSegment('idle', 'since("view") >= "5m"');
+    await world.settle();
+    const [joins, views] = [anIdentify({ user_id: 'ann' }, { plan: 'pro' }), aTrack('view', { user_id: 'bob' })];
+    await live(joins, views);
+    const at = world.clock.now();
+    world.clock.advance(5 * MINUTE_MS);
+    await world.drain();
+    expect((await weft('--identifiers user_id --evidence pro,idle --out FOLDER/e.jsonl')).code).toBe(0);
+    const [ann, bob] = (await rowsOf('e.jsonl')).sort((a, b) => (String(a['user_id']) < String(b['user_id']) ? -1 : 1));
+    const nothing = (key: string) =>
+      Object.fromEntries(
+        ['since', 'version', 'cause', 'event', 'event_id', 'event_source', 'event_at', 'due_at', 'models'].map(
+          (name) => [`${key}_${name}`, null],
+        ),
+      );
+    const instant = (ms: number): string => new Date(ms).toISOString();
+    expect(ann).toEqual({
+      ...{ profile_id: ann?.profile_id, user_id: 'ann', ...nothing('pro'), ...nothing('idle') },
+      ...{ pro_since: instant(at + 1), pro_version: 1, pro_cause: 'event', pro_event: 'identify' },
+      ...{ pro_event_id: joins.messageId, pro_event_source: 'web', pro_event_at: instant(at) },
+    });
+    const due = instant(at + 5 * MINUTE_MS);
+    expect(bob).toEqual({
+      ...{ profile_id: bob?.profile_id, user_id: 'bob', ...nothing('pro'), ...nothing('idle') },
+      ...{ idle_since: due, idle_version: 1, idle_cause: 'timer', idle_due_at: due },
+    });
+    // Of an event that is gone nothing is told but that it was one.
+    await world.db.execute('DELETE FROM event_log');
+    expect((await weft('--identifiers user_id --evidence pro --out FOLDER/gone.jsonl')).code).toBe(0);
+    const gone = (await rowsOf('gone.jsonl')).find((row) => row['user_id'] === 'ann');
+    expect(gone).toMatchObject({ pro_cause: 'event', pro_event: null, pro_event_id: null, pro_event_at: null });
+    const wrong = await weft('--evidence pre --out FOLDER/wrong.jsonl');
+    expect(wrong.stderr).toMatch(/no segment pre[^]*--evidence/);
+  });
+
+  it('names the versions of models that were asked when somebody entered', async () => {
+    await live(anIdentify({ user_id: 'ann' }, { plan: 'pro' }));
+    const models = [{ key: 'intent', version: 3, digest: 'ab' }];
+    await world.db.execute('UPDATE changes SET models = $1::jsonb', [JSON.stringify(models)]);
+    expect((await weft('--evidence pro --out FOLDER/m.jsonl')).code).toBe(0);
+    expect((await rowsOf('m.jsonl')).map((row) => row['pro_models'])).toEqual([JSON.stringify(models)]);
   });
 
   it('holds members of segments alone, and nobody who does not allow what it is for', async () => {
@@ -303,6 +352,7 @@ const REQUEST: Omit<PeopleExportRequest, 'to' | 'name' | 'onlyChanges'> = {
   features: ['views_1h'],
   service: null,
   within: [],
+  evidence: [],
   purposes: [],
   signal: new AbortController().signal,
   onTotal: () => undefined,

@@ -468,7 +468,8 @@ describe('members of a segment', () => {
             signal: new AbortController().signal,
             view: () => ({ update: () => undefined, stop: () => undefined }),
           },
-          exportPeople: (request) => exportPeople({ db, clock, definitions: engine.definitions }, request),
+          exportPeople: (request) =>
+            exportPeople({ db, clock, definitions: engine.definitions, sealer: engine.sealer }, request),
         });
         return command;
       },
@@ -487,6 +488,9 @@ describe('members of a segment', () => {
       ',bob,bob@example.com,pro',
       '',
     ]);
+    const told = join(folder, 'told.csv');
+    expect((await exported('pro_on_vips', '--evidence', '--out', told)).code).toBe(0);
+    expect((await readFile(told, 'utf8')).split('\r\n')[0]).toContain('email,pro_on_vips_since,pro_on_vips_version,');
     expect(await exported('pro_on_vips', '--out', out)).toMatchObject({ code: 2 });
     const none = join(folder, 'none.csv');
     const { stderr } = await exported('pro_on_vipz', '--out', none);
