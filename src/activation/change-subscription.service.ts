@@ -53,8 +53,18 @@ export class ChangeSubscriptionService {
     if (await this.#store.insert(subscription)) return subscription;
     throw new WeftError('CONFLICT', `the subscription ${key} exists already`, {
       where: 'key',
-      hint: 'go on with that one, choose another key, or delete it first',
+      hint: 'go on with that one, give it another filter (setChangeSubscriptionFilter), or choose another key',
     });
+  }
+
+  /**
+   * Gives it another filter at the place where it is: of what lies behind that, what the new one admits is told. Whoever
+   * reads by it now goes on with the filter that they began with.
+   * @throws WeftError BAD_REQUEST, NOT_FOUND (the subscription, or what the filter names)
+   */
+  async setFilter(key: string, filter: ChangeFilterSpec): Promise<ChangeSubscription> {
+    await this.#filters.resolve(filter);
+    return (isKey(key) ? await this.#store.setFilter(key, filter) : null) ?? (await this.demand(key));
   }
 
   /** By key, those after one. */

@@ -37,6 +37,15 @@ export class ChangeSubscriptionStore {
     return inserted === 1;
   }
 
+  /** Its place stays. Null where there is none of this key. */
+  async setFilter(key: string, filter: ChangeSubscription['filter']): Promise<ChangeSubscription | null> {
+    const [row] = await this.db.query<ChangeSubscription>(
+      `UPDATE change_subscriptions SET filter = $2::jsonb WHERE key = $1 RETURNING ${FIELDS}`,
+      [key, JSON.stringify(filter)],
+    );
+    return row ?? null;
+  }
+
   /** Moves the position on, never back; null where there is none of this key, or the feed does not reach so far. */
   async acknowledge(key: string, seq: number, nowMs: number): Promise<ChangeSubscription | null> {
     const [row] = await this.db.query<ChangeSubscription>(

@@ -25,6 +25,7 @@ A subscription with a name keeps its place in the feed of changes on the server.
 
 Examples:
   weft subscriptions create crm_sync --segments cart_abandoned,champions --except-causes edit
+  weft subscriptions filter crm_sync --segments champions
   weft subscriptions list
   weft subscriptions show crm_sync
   weft subscriptions acknowledge crm_sync --all
@@ -32,7 +33,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed (no such subscription, a cursor of another installation), 2 wrong use, 130 interrupted.`;
 
-/** `weft subscriptions list|show|create|acknowledge|remove`. */
+/** `weft subscriptions list|show|create|filter|acknowledge|remove`. */
 export function changeSubscriptionsCommand(deps: ChangeSubscriptionsCommandDeps): Command {
   const command = new Command('subscriptions')
     .description('readers of the feed of changes whose place is kept here')
@@ -48,6 +49,9 @@ export function changeSubscriptionsCommand(deps: ChangeSubscriptionsCommandDeps)
   withFilterFlags(onSubscription(command, 'create', 'make one'))
     .option('--from <cursor>', 'begin behind this change of the feed; default: now')
     .action((key: string, options: CreateOptions) => runCommand(deps, () => create(deps, key, options)));
+  withFilterFlags(onSubscription(command, 'filter', 'give it another filter, at the place where it is')).action(
+    (key: string, options: CreateOptions) => runCommand(deps, () => refilter(deps, key, options)),
+  );
   onSubscription(command, 'acknowledge', 'say how far its reader is')
     .argument('[cursor]', 'all changes up to this one are dealt with')
     .option('--all', 'all changes that there are by now, as where a reader shall begin anew')
@@ -100,16 +104,29 @@ async function list(deps: ChangeSubscriptionsCommandDeps, { json }: Options): Pr
   });
 }
 
-async function create(
-  deps: ChangeSubscriptionsCommandDeps,
-  key: string,
-  { from, json, segments, kind, causes, exceptCauses, purposes }: CreateOptions,
-): Promise<number> {
+function filterOf({ segments, kind, causes, exceptCauses, purposes }: ChangeFilterFlags) {
   const { exceptCauses: noCauses, purposes: noPurposes } = ALL_CHANGES;
-  const filter = {
+  return {
     ...{ segments: segments ?? null, profileId: null, kind: kind ?? null, causes: causes ?? null },
     ...{ exceptCauses: exceptCauses ?? noCauses, purposes: purposes ?? noPurposes },
   };
+}
+
+async function refilter(
+  deps: ChangeSubscriptionsCommandDeps,
+  key: string,
+  { json, ...flags }: ChangeFilterFlags & Options,
+): Promise<number> {
+  const filter = filterOf(flags);
+  return shown(deps, json === true ? { json } : {}, (subscriptions) => subscriptions.setFilter(key, filter));
+}
+
+async function create(
+  deps: ChangeSubscriptionsCommandDeps,
+  key: string,
+  { from, json, ...flags }: CreateOptions,
+): Promise<number> {
+  const filter = filterOf(flags);
   const after = from === undefined ? null : CHANGE_CURSOR.decode(from, '--from').seq;
   return shown(deps, json === true ? { json } : {}, (subscriptions) => subscriptions.create(key, filter, after));
 }

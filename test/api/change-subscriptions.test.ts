@@ -90,6 +90,41 @@ const START = CHANGE_CURSOR.encode({ seq: 0 });
 const brief = (changes: readonly Change[]): string[] =>
   changes.map(({ kind, cause, segment }) => `${segment.key} ${kind} ${cause.kind}`);
 
+describe('the filter of a subscription', () => {
+  const setFilter = async (key: string, filter: object): Promise<unknown> =>
+    (
+      await world.data<{ set: unknown }>(
+        `mutation ($key: String!, $filter: ChangeFilterInput!) { set: setChangeSubscriptionFilter(key: $key, filter: $filter) { ${SHOWN} } }`,
+        { key, filter },
+      )
+    ).set;
+
+  it('can be another one, from where the subscription is', async () => {
+    const start = CHANGE_CURSOR.encode({ seq: 0 });
+    await create('moved', { segments: ['keen'] }, start);
+    const [first] = await pull('subscription: "moved"');
+    await acknowledge('moved', first?.cursor ?? '');
+    expect(await setFilter('moved', { segments: ['buyers'] })).toMatchObject({
+      ...{ __typename: 'ChangeSubscription', cursor: first?.cursor, filter: { segments: ['buyers'] } },
+    });
+    const told = await pull('subscription: "moved"');
+    expect(told).toEqual(await pull(`after: "${first?.cursor ?? ''}", segments: ["buyers"]`));
+    expect(told.length).toBeGreaterThan(0);
+    await world.db.execute(`DELETE FROM change_subscriptions WHERE key = 'moved'`);
+  });
+
+  it('names what there is, of a subscription that there is, and who makes it anew is told of it', async () => {
+    expect(await setFilter('nobody', {})).toMatchObject({ code: 'NOT_FOUND', where: 'subscription' });
+    await create('other', { segments: ['keen'] });
+    expect(await setFilter('other', { segments: ['nothing'] })).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await show('other')).toMatchObject({ filter: { segments: ['keen'] } });
+    expect(await create('other', {})).toMatchObject({
+      ...{ code: 'CONFLICT', hint: expect.stringContaining('setChangeSubscriptionFilter') as string },
+    });
+    await world.db.execute(`DELETE FROM change_subscriptions WHERE key = 'other'`);
+  });
+});
+
 describe('changes of the feed', () => {
   it('can be had by kind and by cause, or without some causes', async () => {
     const all = await pull(`after: "${START}"`);
@@ -249,6 +284,15 @@ describe('weft subscriptions', () => {
         }),
       args,
     );
+
+  it('gives one another filter', async () => {
+    await weft('create', 'refiltered', '--segments', 'keen');
+    const { code, stdout } = await weft('filter', 'refiltered', '--segments', 'buyers', '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ key: 'refiltered', filter: { segments: ['buyers'] } });
+    expect((await weft('filter', 'nobody', '--segments', 'buyers')).code).toBe(1);
+    await weft('remove', 'refiltered', '--yes');
+  });
 
   it('makes, shows, moves on and removes them', async () => {
     const start = CHANGE_CURSOR.encode({ seq: 0 });

@@ -29,6 +29,10 @@ const Created = resultUnion<ChangeSubscription>('CreateChangeSubscriptionResult'
   'NotFound',
   'Conflict',
 ]);
+const Refiltered = resultUnion<ChangeSubscription>('SetChangeSubscriptionFilterResult', SUCCESS, [
+  'BadRequest',
+  'NotFound',
+]);
 const Acknowledged = resultUnion<ChangeSubscription>('AcknowledgeChangesResult', SUCCESS, ['NotFound']);
 const Deleted = resultUnion<ChangeSubscriptionDeleted>(
   'DeleteChangeSubscriptionResult',
@@ -131,6 +135,20 @@ export class ChangeSubscriptionResolver {
       const after = typeof from === 'string' ? CHANGE_CURSOR.decode(from, 'from').seq : null;
       return services.changeSubscriptions.create(key, filterSpecOf(filter), after);
     });
+  }
+
+  @Authorized('admin')
+  @Mutation(() => Refiltered.type, {
+    description:
+      'Gives a subscription another filter and leaves it where it is: of the changes that wait, those that the new one admits are told. Whoever reads by it now goes on with the one before until they begin anew.',
+  })
+  setChangeSubscriptionFilter(
+    @Ctx() { services }: ApiContext,
+    @Arg('key', () => String, { description: KEY }) key: string,
+    @Arg('filter', () => ChangeFilterInput, { description: 'Which changes it is told; an empty one: all.' })
+    filter: ChangeFilterInput,
+  ): Promise<unknown> {
+    return Refiltered.attempt(() => services.changeSubscriptions.setFilter(key, filterSpecOf(filter)));
   }
 
   @Authorized('read')

@@ -62,7 +62,10 @@ class SegmentPeriodType {
   @Field(() => Float, { description: 'How many left in it, as the feed tells.' })
   left!: number;
 
-  @Field(() => Float, { description: 'How many of both came of an edit, and not of what people did.' })
+  @Field(() => Float, {
+    description:
+      'How many of these who entered and left did so because somebody changed a segment, a model or a list, or had everybody evaluated anew, and not by what they did or by the clock.',
+  })
   edited!: number;
 
   @Field(() => Float, {

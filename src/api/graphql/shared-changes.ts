@@ -24,16 +24,25 @@ import type { Operation } from './read-operation.js';
  * at the present.
  */
 
+/** Each is as large as the result. */
+const MAX_KEPT_FRAMES = 8;
+
 /** The result of one change, as JSON; built once for all who are told it. */
 export class SharedResult {
-  #frames: { readonly key: string; readonly frame: Buffer } | null = null;
+  readonly #frames = new Map<string, Buffer>();
 
   constructor(readonly json: Buffer) {}
 
-  /** What `build` makes of it, kept for the next who asks with the same key. */
+  /**
+   * What `build` makes of it, kept for the next who asks with the same key: of the first few keys, as clients of one sort
+   * count their operations alike.
+   */
   frameFor(key: string, build: (json: Buffer) => Buffer): Buffer {
-    if (this.#frames?.key !== key) this.#frames = { key, frame: build(this.json) };
-    return this.#frames.frame;
+    const known = this.#frames.get(key);
+    if (known !== undefined) return known;
+    const frame = build(this.json);
+    if (this.#frames.size < MAX_KEPT_FRAMES) this.#frames.set(key, frame);
+    return frame;
   }
 }
 
